@@ -1,0 +1,87 @@
+'use strict'
+// Random reads and invalidating writes in several processes, judged against a source of truth.
+// The long form (TIDECACHE_LONG=1) runs each mode for 8 s.
+
+const assert = require('node:assert/strict')
+const { before, after, describe, test } = require('node:test')
+const { Checker } = require('./support/checker.js')
+const { freshNamespace, long, percentile, sleep } = require('./support/kit.js')
+const { usePeers } = require('./support/peer.js')
+const { startRedis } = require('./support/redis.js')
+
+const KEYS = 20
+const PROCESSES = 3
+const MS = long ? 8_000 : 2_000
+/** On a busy machine the scheduler alone costs more than the push. */
+const STALE_P99 = long ? 15 : 30
+
+describe('coherence', () => {
+  let redis
+  let source
+  before(async () => {
+    ;[redis, source] = await Promise.all([startRedis(), startRedis()])
+  })
+  after(() => Promise.all([redis.stop(), source.stop()]))
+
+  async function history(t, plan) {
+    await source.command('FLUSHALL')
+    const options = { redis: redis.url, namespace: freshNamespace() }
+    const peers = await usePeers(t, PROCESSES, options, { truth: source })
+    await Promise.all(peers.map((peer) => peer.ready()))
+    const common = { ms: MS, keys: KEYS, processes: PROCESSES, ...plan }
+    const histories = await Promise.all(peers.map((peer, index) => peer.stress({ ...common, index })))
+    await sleep(1_000)
+    return { peers, histories, stuck: await stuckKeys(peers) }
+  }
+
+  /** Keys that any process still reads in a version that is not the last. */
+  async function stuckKeys(peers) {
+    const keys = Array.from({ length: KEYS }, (_, i) => `k${i}`)
+    const truth = (await source.command('MGET', ...keys)).map(Number)
+    const answers = await Promise.all(peers.map((peer) => peer.readAll(keys, { truth: true })))
+    return answers.flatMap((reads, peer) =>
+      reads.flatMap(({ value }, i) => (value === truth[i] ? [] : [{ peer, key: keys[i], value, truth: truth[i] }])),
+    )
+  }
+
+  const modes = [
+    ['by key', { mode: 'key' }],
+    ['by tag', { mode: 'tag' }],
+    ['by a tag the loader names at its end', { mode: 'late' }],
+    ['by all of a namespace', { mode: 'all' }],
+    ['by set', { mode: 'set' }],
+    ['with everything stale', { mode: 'key', options: { ttl: '20ms', staleWhileRevalidate: '1m' } }],
+  ]
+  for (const [name, plan] of modes) {
+    test(`I1 read-your-writes, I2 bounded elsewhere: random writes ${name}`, async (t) => {
+      const { histories, stuck } = await history(t, plan)
+
+      const checker = new Checker()
+      for (const [i, one] of histories.entries()) checker.add(`process ${i}`, one)
+      const { reads, writes, broken, staleAges } = checker.verdict()
+      const p99 = percentile(staleAges, 0.99)
+      t.diagnostic(
+        `${reads} reads, ${writes} writes, ${staleAges.length} stale elsewhere, p99 ${p99.toFixed(1)} ms old`,
+      )
+
+      assert.deepEqual(
+        histories.flatMap(({ failures }) => failures),
+        [],
+      )
+      assert.deepEqual(broken.slice(0, 5), [], `${broken.length} reads break read-your-writes`)
+      assert.deepEqual(stuck, [])
+      assert.ok(p99 <= STALE_P99, `stale reads elsewhere: p99 ${p99} ms`)
+      assert.ok(reads > MS / 2 && writes > 20, `${reads} reads and ${writes} writes prove little`)
+    })
+  }
+
+  test('I2 bounded elsewhere: a peer that only reads its memory hears of each write', async (t) => {
+    const [writer, reader] = await usePeers(t, 2, { redis: redis.url, namespace: freshNamespace() })
+    for (let version = 1; version <= 30; version++) {
+      await writer.invalidate('k')
+      await sleep(3)
+      assert.equal(await reader.getOrSet('k', { value: version }), version)
+      assert.equal((await reader.read('k')).tier, 'memory')
+    }
+  })
+})

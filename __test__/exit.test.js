@@ -1,0 +1,151 @@
+'use strict'
+// The cache never keeps a process alive, and what leaves with a process (leases, queued invalidations) is let go of.
+
+const assert = require('node:assert/strict')
+const { describe, before, after, test } = require('node:test')
+const { freshNamespace, sleep, timed } = require('./support/kit.js')
+const { usePeer } = require('./support/peer.js')
+const { freePort } = require('./support/ports.js')
+const { startProxy } = require('./support/proxy.js')
+const { startRedis } = require('./support/redis.js')
+const { runScript } = require('./support/script.js')
+
+const USE = `
+  const value = await cache.getOrSet('k', async () => { await sleep(5); return 1 })
+  await cache.getOrSet('k', () => 2)
+  await cache.set('s', 3)
+  await cache.invalidate('other')
+`
+
+describe('exit', () => {
+  let redis
+  let holes
+  before(async () => {
+    redis = await startRedis()
+    holes = await startProxy(redis.port)
+    holes.freeze()
+  })
+  after(async () => {
+    await holes.close()
+    await redis.stop()
+  })
+
+  const servers = {
+    'memory only': () => false,
+    'Redis up': () => redis.url,
+    'Redis refusing': async () => `redis://127.0.0.1:${await freePort()}`,
+    'Redis a black hole': () => holes.url,
+  }
+  for (const [name, urlOf] of Object.entries(servers)) {
+    for (const ending of ['', 'await cache.close()']) {
+      test(`a script that caches something leaves by itself: ${name}, ${ending || 'no close'}`, async () => {
+        const options = JSON.stringify({ redis: await urlOf(), namespace: freshNamespace() })
+
+        const body = `const cache = tidecache.createCache(${options}); ${USE}; ${ending}; say(value)`
+        const { code, said, lingered, stderr } = await runScript(body)
+
+        assert.deepEqual([code, said], [0, [1]], stderr)
+        assert.ok(lingered <= 200, `lingered ${lingered} ms`)
+      })
+    }
+  }
+
+  test('import alone opens nothing and leaves at once', async () => {
+    const { code, lingered } = await runScript('say(process.getActiveResourcesInfo())', {
+      env: { REDIS_URL: redis.url },
+    })
+
+    assert.equal(code, 0)
+    assert.ok(lingered <= 200, `lingered ${lingered} ms`)
+  })
+
+  test('a pending load keeps the process alive until its caller has the value', async () => {
+    const options = JSON.stringify({ redis: redis.url, namespace: freshNamespace() })
+
+    const { code, said } = await runScript(`
+      const [a, b] = [tidecache.createCache(${options}), tidecache.createCache(${options})]
+      const loader = () => new Promise((resolve) => setTimeout(resolve, 150, 'slow'))
+      say(await Promise.all([a.getOrSet('k', loader), b.getOrSet('k', loader)]))`)
+
+    assert.deepEqual([code, said], [0, [['slow', 'slow']]])
+  })
+
+  test('waiting for the lease of another process keeps the process alive', async (t) => {
+    const options = { redis: redis.url, namespace: freshNamespace() }
+    const holder = await usePeer(t, options)
+    holder.getOrSet('k', { value: 'held', gate: 'g' }).catch(() => {})
+    await holder.began('g')
+
+    const script = runScript(`
+      const cache = tidecache.createCache(${JSON.stringify(options)})
+      say(await cache.getOrSet('k', () => 'own'))`)
+    await sleep(600)
+    await holder.release('g')
+
+    const { code, said } = await script
+    assert.deepEqual([code, said], [0, ['held']])
+  })
+
+  test('process.exit() with a lease held releases it', async (t) => {
+    const options = { redis: redis.url, namespace: freshNamespace() }
+    const [holder, waiter] = [await usePeer(t, options), await usePeer(t, options)]
+    await waiter.ready()
+    holder.getOrSet('k', { value: 'held', gate: 'g' }).catch(() => {})
+    await holder.began('g')
+    const waiting = waiter.read('k', { value: 'loaded' })
+    await sleep(100)
+
+    const { value, ms } = await timed(() => {
+      holder.end(0).catch(() => {})
+      return waiting
+    })
+
+    assert.equal(value.value, 'loaded')
+    assert.ok(ms <= 300, `took ${ms} ms`)
+  })
+
+  test('an invalidation that was not awaited is sent before process.exit() is done', async (t) => {
+    const options = { redis: redis.url, namespace: freshNamespace() }
+    const reader = await usePeer(t, options)
+    await reader.set('k', 'old')
+
+    const { code } = await runScript(`
+      const cache = tidecache.createCache(${JSON.stringify(options)})
+      await cache.ready()
+      cache.invalidate('k')
+      process.exit(0)`)
+
+    assert.equal(code, 0)
+    await sleep(50)
+    assert.equal(await reader.get('k'), undefined)
+  })
+
+  test('process.exit() while Redis is a black hole takes at most 100 ms more', async () => {
+    const options = JSON.stringify({ redis: holes.url, namespace: freshNamespace() })
+
+    const { code, lingered } = await runScript(`
+      const cache = tidecache.createCache(${options})
+      await cache.getOrSet('k', () => 1)
+      await cache.invalidate('k')
+      cache.getOrSet('j', () => new Promise(() => {}))
+      await sleep(20)
+      say('leaving')
+      process.exit(3)`)
+
+    assert.equal(code, 3)
+    assert.ok(lingered <= 200, `lingered ${lingered} ms`)
+  })
+
+  test('an uncaught error ends the process as it would without a cache', async () => {
+    const options = JSON.stringify({ redis: redis.url, namespace: freshNamespace() })
+
+    const { code, stderr } = await runScript(`
+      const cache = tidecache.createCache(${options})
+      await cache.set('k', 1)
+      setTimeout(() => { throw new Error('crash of the app') })
+      await cache.getOrSet('j', () => new Promise(() => {}))`)
+
+    assert.equal(code, 1)
+    assert.match(stderr, /crash of the app/)
+  })
+})

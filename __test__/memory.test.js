@@ -1,0 +1,112 @@
+'use strict'
+// The memory ceiling is hard: in every sample of a burst, by the cache's own figure and by what the process takes.
+
+const assert = require('node:assert/strict')
+const { test } = require('node:test')
+const { lastSaid } = require('./support/script.js')
+
+const MIB = 1024 * 1024
+
+/** Puts bursts of values and samples; says the highest figures it saw. */
+function burstScript({ memory, puts, size, burst, how }) {
+  return `
+    const { setFlagsFromString } = require('node:v8')
+    setFlagsFromString('--expose-gc')
+    const gc = require('node:vm').runInNewContext('gc')
+    const cache = tidecache.createCache({ redis: false, memory: ${JSON.stringify(memory)} })
+    const size = ${size}
+    let seed = 42
+    const random = () => (seed = (seed * 1103515245 + 12345) % 2147483648) / 2147483648
+    const valueOf = (i) => String(i).padEnd(size(random), 'x')
+    const put = ${how === 'set' ? '(key, value) => cache.set(key, value)' : '(key, value) => cache.getOrSet(key, () => value)'}
+    let bytes = 0, rss = 0, missing = 0, over = 0, i = 0
+    while (i < ${puts}) {
+      const pending = []
+      for (let n = 0; n < ${burst}; n++, i++) pending.push(put('key ' + i, valueOf(i)))
+      const seen = await cache.metrics()
+      await Promise.all(pending)
+      const last = await cache.get('key ' + (i - 1))
+      if (last === undefined || !last.startsWith(String(i - 1))) missing++
+      for (const sample of [seen, await cache.metrics()]) {
+        bytes = Math.max(bytes, sample.memory.bytes)
+        if (sample.memory.bytes > sample.memory.maxBytes) over++
+      }
+      if ((i / ${burst}) % 20 === 0) gc()
+      rss = Math.max(rss, process.memoryUsage.rss())
+    }
+    const { memory: { entries, evictions } } = await cache.metrics()
+    say({ bytes, rss, missing, over, entries, evictions })
+    await cache.close()`
+}
+
+async function compare(plan) {
+  const run = (memory) => lastSaid(burstScript({ ...plan, memory }), { timeout: 60_000 })
+  const bare = await run(false)
+  return { bare, ...(await run({ maxBytes: plan.maxBytes })) }
+}
+
+function assertBounded({ bare, bytes, rss, missing, over, evictions }, maxBytes) {
+  const grown = rss - bare.rss
+  const summary = `bytes ${bytes}, resident ${(grown / MIB).toFixed(1)} MB above the same without memory`
+
+  assert.equal(over, 0, `samples over the ceiling: ${summary}`)
+  assert.ok(bytes > maxBytes / 2, `the memory is used: ${summary}`)
+  assert.ok(evictions > 0)
+  assert.equal(missing, 0, 'an entry just stored can be read')
+  assert.ok(grown <= 1.25 * maxBytes + 20 * MIB, summary)
+  return summary
+}
+
+const bursts = [
+  {
+    name: '50,000 values of 1 to 64 KB by set into 64 MiB',
+    plan: { maxBytes: 64 * MIB, puts: 50_000, size: '(r) => 1024 + Math.floor(r() * 64512)', burst: 500, how: 'set' },
+  },
+  {
+    name: '20,000 loaded values of 1 to 64 KB into 16 MiB',
+    plan: { maxBytes: 16 * MIB, puts: 20_000, size: '(r) => 1024 + Math.floor(r() * 64512)', burst: 500, how: 'load' },
+  },
+  {
+    name: '300,000 tiny values into 16 MiB: keys and overhead count',
+    plan: { maxBytes: 16 * MIB, puts: 300_000, size: '() => 10', burst: 2_000, how: 'set' },
+  },
+]
+for (const { name, plan } of bursts) {
+  test(`I8 hard memory ceiling: ${name}`, async (t) => {
+    const result = await compare(plan)
+
+    t.diagnostic(assertBounded(result, plan.maxBytes))
+    if (plan.puts === 300_000) assert.ok(result.entries < 150_000, `${result.entries} entries counted without overhead`)
+  })
+}
+
+test('I8 hard memory ceiling: a value larger than the memory is returned and not kept', async () => {
+  const body = `
+    const cache = tidecache.createCache({ redis: false, memory: { maxBytes: ${MIB} } })
+    const value = 'x'.repeat(${2 * MIB})
+    await cache.set('small', 1)
+    const returned = (await cache.getOrSet('large', () => value)) === value
+    const { memory } = await cache.metrics()
+    say({ returned, kept: (await cache.get('large')) !== undefined, small: await cache.get('small'), bytes: memory.bytes })`
+
+  const { returned, kept, small, bytes } = await lastSaid(body)
+
+  assert.deepEqual([returned, kept, small], [true, false, 1])
+  assert.ok(bytes <= MIB)
+})
+
+test('invalidated entries give their bytes back', async () => {
+  const body = `
+    const cache = tidecache.createCache({ redis: false })
+    for (let i = 0; i < 200; i++) await cache.set('k' + i, 'x'.repeat(10_000), { tags: ['t' + (i % 2)] })
+    const full = (await cache.metrics()).memory
+    await cache.invalidate({ keys: Array.from({ length: 200 }, (_, i) => 'k' + i) })
+    const empty = (await cache.metrics()).memory
+    say({ full, empty })`
+
+  const { full, empty } = await lastSaid(body)
+
+  assert.equal(full.entries, 200)
+  assert.ok(full.bytes >= 2_000_000, `${full.bytes} bytes of 2 MB of values`)
+  assert.deepEqual([empty.entries, empty.bytes], [0, 0])
+})

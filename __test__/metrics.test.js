@@ -1,0 +1,225 @@
+'use strict'
+// The counters of a process: their shape, what counts as what, and what never appears in them.
+// Each test asks a process of its own, because counters are per process.
+
+const assert = require('node:assert/strict')
+const { test } = require('node:test')
+const { inspect } = require('node:util')
+const { eventually, freshNamespace, sleep } = require('./support/kit.js')
+const { usePeer, usePeers } = require('./support/peer.js')
+const { useProxy } = require('./support/proxy.js')
+const { open, withRedis } = require('./support/setups.js')
+const { useRedis } = require('./support/redis.js')
+
+const latency = { p50: 'number', p99: 'number', max: 'number' }
+const SHAPE = {
+  process: { id: 'string', pid: 'number', host: 'string', since: 'string' },
+  hits: 'number',
+  misses: 'number',
+  stale: 'number',
+  errors: 'number',
+  hitRate: 'number',
+  memory: {
+    enabled: 'boolean',
+    hits: 'number',
+    misses: 'number',
+    hitRate: 'number',
+    entries: 'number',
+    bytes: 'number',
+    maxBytes: 'number',
+    evictions: 'number',
+  },
+  redis: {
+    enabled: 'boolean',
+    topology: 'string',
+    hits: 'number',
+    misses: 'number',
+    hitRate: 'number',
+    errors: 'number',
+    coherence: 'string',
+    breaker: 'string',
+    health: { connected: 'boolean', latency: 'number' },
+  },
+  loads: {
+    started: 'number',
+    succeeded: 'number',
+    failed: 'number',
+    timedOut: 'number',
+    joined: 'number',
+    refreshed: 'number',
+    fenced: 'number',
+  },
+  invalidations: { applied: 'number', queued: 'number', received: 'number' },
+  latency: { memory: latency, redis: latency, load: latency },
+}
+
+/** The types of a value's members, member by member of the shape it must have. */
+function assertShape(value, shape, path = 'metrics') {
+  for (const [name, type] of Object.entries(shape)) {
+    const at = `${path}.${name}`
+    if (typeof type === 'object') assertShape(value[name], type, at)
+    else assert.equal(typeof value[name], type, at)
+  }
+}
+
+withRedis('metrics', (redis) => {
+  const options = () => ({ redis: redis.url, namespace: freshNamespace() })
+
+  test('all members are there, with their types and the values of an idle process', async (t) => {
+    const peer = await usePeer(t, options())
+    await peer.ready()
+    await peer.getOrSet('k', { value: 1 })
+
+    const metrics = await peer.metrics()
+
+    assertShape(metrics, SHAPE)
+    assert.equal(metrics.process.pid, peer.pid)
+    assert.ok(Date.now() - Date.parse(metrics.process.since) < 60_000)
+    assert.equal(metrics.memory.maxBytes, 64 * 1024 * 1024)
+    const { enabled, topology, coherence, breaker, health } = metrics.redis
+    assert.deepEqual([enabled, topology, coherence, breaker], [true, 'standalone', 'tracking', 'closed'])
+    assert.ok(health.connected && health.latency >= 0 && health.latency < 1_000)
+  })
+
+  test('hits and misses are counted, and the rate has two decimals', async (t) => {
+    const peer = await usePeer(t, options())
+    assert.equal((await peer.metrics()).hitRate, 0)
+
+    for (let i = 0; i < 3; i++) await peer.getOrSet('k', { value: 1 })
+
+    const { hits, misses, hitRate, memory, redis: second, loads } = await peer.metrics()
+    assert.deepEqual([hits, misses, hitRate], [2, 1, 66.67])
+    assert.deepEqual([memory.hits, memory.misses, memory.hitRate], [2, 1, 66.67])
+    assert.deepEqual([second.hits, second.misses, second.hitRate], [0, 1, 0])
+    assert.deepEqual([loads.started, loads.succeeded, loads.failed], [1, 1, 0])
+    assert.deepEqual([memory.entries, memory.bytes > 0], [1, true])
+  })
+
+  test('a hit in Redis is a miss of the memory and a hit of the cache', async (t) => {
+    const [a, b] = await usePeers(t, 2, options())
+    await a.set('k', 1)
+
+    await b.getOrSet('k', { value: 2 })
+    await b.getOrSet('k', { value: 2 })
+
+    const { hits, misses, memory, redis: second } = await b.metrics()
+    assert.deepEqual([hits, misses, memory.hits, memory.misses, second.hits], [2, 0, 1, 1, 1])
+  })
+
+  test('stale hits are hits, refreshes are counted', async (t) => {
+    const peer = await usePeer(t, options())
+    await peer.set('k', 1, { ttl: '100ms', staleWhileRevalidate: '1m' })
+    await sleep(150)
+
+    await peer.getOrSet('k', { value: 2 })
+
+    await eventually(async () => (await peer.metrics()).loads.refreshed === 1)
+    const { hits, misses, stale, hitRate } = await peer.metrics()
+    assert.deepEqual([hits, misses, stale, hitRate], [1, 0, 1, 100])
+  })
+
+  test('failed, timed out and joined loads are counted', async (t) => {
+    const peer = await usePeer(t, options())
+
+    await peer.getOrSet('a', { error: 'down' }).catch(() => {})
+    await peer.getOrSet('b', { gate: 'g' }, { loadTimeout: '100ms' }).catch(() => {})
+    await peer.readAll(Array(10).fill('c'), { value: 1, ms: 30 })
+
+    const { loads } = await peer.metrics()
+    assert.equal(loads.started, 3)
+    assert.equal(loads.succeeded, 1)
+    assert.equal(loads.failed + loads.timedOut, 2)
+    assert.equal(loads.timedOut, 1)
+    assert.equal(loads.joined, 9)
+    await peer.release('g')
+  })
+
+  test('invalidations are counted where they were made and where they were heard', async (t) => {
+    const [a, b] = await usePeers(t, 2, options())
+    await Promise.all([a.ready(), b.ready()])
+    await b.getOrSet('k', { value: 1 })
+
+    await a.invalidate('k')
+    await a.invalidate({ tag: 'red' })
+
+    await eventually(async () => (await b.metrics()).invalidations.received >= 2)
+    const own = (await a.metrics()).invalidations
+    assert.deepEqual([own.applied, own.queued], [2, 0])
+    assert.equal((await b.metrics()).invalidations.applied, 0)
+  })
+
+  test('a fill that an invalidation overtook is counted as fenced', async (t) => {
+    const peer = await usePeer(t, options())
+    const pending = peer.getOrSet('k', { value: 1, gate: 'g' })
+    await peer.began('g')
+
+    await peer.invalidate('k')
+    await peer.release('g')
+    await pending
+
+    await eventually(async () => (await peer.metrics()).loads.fenced === 1)
+  })
+
+  test('an outage shows: errors, breaker, queued', async (t) => {
+    const proxy = await useProxy(t, redis.server.port)
+    const peer = await usePeer(t, { ...options(), redis: proxy.url })
+    await peer.ready()
+    await proxy.cut()
+
+    for (let i = 0; i < 20; i++) await peer.getOrSet(`k${i}`, { value: i })
+    await peer.invalidate('k')
+
+    const { redis: second, invalidations, misses, errors } = await peer.metrics()
+    assert.equal(second.health.connected, false)
+    assert.equal(invalidations.queued, 1)
+    assert.deepEqual([misses, errors >= 0], [20, true])
+    await proxy.heal()
+    await eventually(async () => (await peer.metrics()).redis.health.connected)
+    await eventually(async () => (await peer.metrics()).redis.breaker === 'closed')
+  })
+
+  test('memory only: Redis is not there', async (t) => {
+    const peer = await usePeer(t, { redis: false, namespace: freshNamespace() })
+    await peer.getOrSet('k', { value: 1 })
+
+    const { redis: second } = await peer.metrics()
+
+    assert.deepEqual(
+      [second.enabled, second.topology, second.coherence, second.health],
+      [false, 'none', 'none', { connected: false, latency: null }],
+    )
+  })
+
+  test('memory off: Redis alone is used', async (t) => {
+    const peer = await usePeer(t, { ...options(), memory: false })
+    await peer.getOrSet('k', { value: 1 })
+
+    assert.equal((await peer.read('k', { value: 2 })).tier, 'redis')
+    const { memory, redis: second } = await peer.metrics()
+    assert.deepEqual([memory.enabled, memory.entries, memory.hits, second.hits], [false, 0, 0, 1])
+  })
+
+  test('no keys and no tags are in the metrics', async (t) => {
+    const peer = await usePeer(t, options())
+    await peer.getOrSet('customer-4711', { value: 'payload-4711' }, { tags: ['tag-4711'] })
+    await peer.invalidate({ tag: 'tag-4711' })
+
+    assert.doesNotMatch(inspect(await peer.metrics(), { depth: 9 }), /4711/)
+  })
+})
+
+test('no password is in metrics, errors, health, logs or util.inspect', async (t) => {
+  const redis = await useRedis(t, { args: ['--requirepass', 'right'] })
+  const logged = []
+  const log = (...args) => logged.push(args)
+  const url = `redis://:hunter2@127.0.0.1:${redis.port}`
+  const cache = open(t, { redis: { url, connectTimeout: '300ms' }, logger: { warn: log, info: log } })
+
+  const error = await cache.ready().catch((reason) => reason)
+  const strict = await cache.invalidate('k', { strict: true }).catch((reason) => reason)
+  const seen = [error, strict, error.cause, await cache.metrics(), await cache.health(), cache, logged]
+
+  assert.equal(error.code, 'ERR_CACHE_REDIS')
+  assert.doesNotMatch(inspect(seen, { depth: 9, showHidden: true }), /hunter2/)
+  assert.doesNotMatch(JSON.stringify(seen), /hunter2/)
+})

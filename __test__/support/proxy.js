@@ -1,0 +1,178 @@
+'use strict'
+// A TCP proxy in front of a real Redis that can break the link in the ways networks do.
+//
+//   cut      connections are reset, new ones refused: both ends hear of it
+//   freeze   nothing is forwarded, nothing is closed, new connections are accepted and not answered: nobody hears of it
+//   heal     forwards again; what was sent while frozen arrives late, as after retransmission
+//   delay    every chunk takes that long, each way, in order
+
+const net = require('node:net')
+const { performance } = require('node:perf_hooks')
+const { freePort } = require('./ports.js')
+
+/** One direction of a link: chunks in order, each when it is due, none while frozen. */
+class Pipe {
+  #faults
+  #to
+  #queue = []
+  #timer
+
+  constructor(faults, from, to) {
+    this.#faults = faults
+    this.#to = to
+    from.on('data', (chunk) => this.#push(() => to.write(chunk)))
+    from.on('end', () => this.#push(() => to.end()))
+  }
+
+  /** Delivers what is due. */
+  pump() {
+    clearTimeout(this.#timer)
+    while (!this.#faults.frozen && this.#queue.length > 0) {
+      const wait = this.#queue[0].due - performance.now()
+      if (wait > 0) {
+        this.#timer = setTimeout(() => this.pump(), Math.ceil(wait))
+        return
+      }
+      const { deliver } = this.#queue.shift()
+      if (this.#to.writable) deliver()
+    }
+  }
+
+  #push(deliver) {
+    const last = this.#queue.at(-1)?.due ?? 0
+    this.#queue.push({ due: Math.max(last, performance.now() + this.#faults.delay), deliver })
+    this.pump()
+  }
+}
+
+/** One accepted connection and its counterpart to the server, which is dialled only while the link is not frozen. */
+class Link {
+  #client
+  #upstream
+  #pipes = []
+  #onClose
+
+  constructor(faults, client, onClose) {
+    this.#client = client
+    this.#onClose = onClose
+    client.setNoDelay(true)
+    client.on('error', () => {})
+    client.on('close', () => this.destroy())
+    if (faults.frozen) client.pause()
+    else this.#dial(faults)
+  }
+
+  freeze() {
+    this.#client.pause()
+    this.#upstream?.pause()
+  }
+
+  heal(faults) {
+    if (this.#upstream === undefined) this.#dial(faults)
+    for (const pipe of this.#pipes) pipe.pump()
+    this.#upstream.resume()
+    this.#client.resume()
+  }
+
+  destroy() {
+    this.#client.destroy()
+    this.#upstream?.destroy()
+    this.#onClose(this)
+  }
+
+  reset() {
+    // A reset in the middle of a shutdown leaves Node 20 spinning at its end.
+    if (!this.#client.writableEnded) this.#client.resetAndDestroy()
+    this.destroy()
+  }
+
+  #dial(faults) {
+    const upstream = net.connect(faults.target, '127.0.0.1')
+    this.#upstream = upstream
+    upstream.setNoDelay(true)
+    upstream.on('error', () => {})
+    upstream.on('close', () => this.destroy())
+    this.#pipes = [new Pipe(faults, this.#client, upstream), new Pipe(faults, upstream, this.#client)]
+  }
+}
+
+class FaultyLink {
+  #faults
+  #links = new Set()
+  #server
+  /** Connections accepted since the start. */
+  accepted = 0
+
+  constructor(target, port) {
+    this.#faults = { target, frozen: false, delay: 0 }
+    this.port = port
+    this.url = `redis://127.0.0.1:${port}`
+  }
+
+  /** Connections that are open now. */
+  get open() {
+    return this.#links.size
+  }
+
+  async cut() {
+    await this.#unlisten()
+  }
+
+  freeze() {
+    this.#faults.frozen = true
+    for (const link of this.#links) link.freeze()
+  }
+
+  /** Adds this many milliseconds, each way, to what is sent from now on. */
+  delay(ms) {
+    this.#faults.delay = ms
+  }
+
+  async heal() {
+    this.#faults.frozen = false
+    this.#faults.delay = 0
+    for (const link of [...this.#links]) link.heal(this.#faults)
+    if (this.#server === undefined) await this.listen()
+  }
+
+  async close() {
+    await this.#unlisten()
+  }
+
+  async listen() {
+    const server = net.createServer((socket) => {
+      this.accepted++
+      this.#links.add(new Link(this.#faults, socket, (link) => this.#links.delete(link)))
+    })
+    await new Promise((resolve, reject) => {
+      server.once('error', reject)
+      server.listen(this.port, '127.0.0.1', resolve)
+    })
+    server.unref()
+    this.#server = server
+  }
+
+  async #unlisten() {
+    const server = this.#server
+    this.#server = undefined
+    const closed = server && new Promise((resolve) => server.close(resolve))
+    for (const link of [...this.#links]) link.reset()
+    await closed
+  }
+}
+
+/** Starts a proxy in front of a port of this machine. */
+async function startProxy(target) {
+  const proxy = new FaultyLink(target, await freePort())
+  await proxy.listen()
+  return proxy
+}
+
+/** A proxy of one test. */
+async function useProxy(t, target) {
+  const proxy = await startProxy(target)
+  t.after(() => proxy.close())
+  return proxy
+}
+
+module.exports = { startProxy, useProxy }

@@ -1,0 +1,76 @@
+//! What an engine is made from. Values arrive checked: bad input gets its error where the user gave it.
+
+use std::time::Duration;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    pub namespace: String,
+    /// Hard ceiling of the memory tier, bytes; 0: no memory tier.
+    pub memory_bytes: u64,
+    /// `None`: memory only.
+    pub redis: Option<RedisConfig>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisConfig {
+    pub address: Address,
+    pub username: Option<String>,
+    pub password: Option<String>,
+    pub db: i64,
+    /// For one connection, from the socket to the armed session.
+    pub connect_timeout: Duration,
+    /// What Redis may cost one operation, counted without progress.
+    pub command_timeout: Duration,
+    /// How long memory is served without proof while the link seems up.
+    pub max_unverified: Duration,
+    /// How long memory is served while the link is known to be down; `None`: to the end of its ttl.
+    pub isolated: Option<Duration>,
+    pub coherence: CoherenceMode,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    Tcp { host: String, port: u16, tls: Option<Tls> },
+    Unix(String),
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// Trusted certificates, PEM; empty: the public ones.
+    pub ca: String,
+    /// Client certificate and key, PEM; empty: none.
+    pub cert: String,
+    pub key: String,
+    /// The name the server's certificate must carry.
+    pub server_name: String,
+    pub verify: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CoherenceMode {
+    /// Tracking where Redis allows it, else `None`.
+    Auto,
+    Tracking,
+    /// No pushes: memory is served `max_unverified` from the start of its read.
+    None,
+}
+
+/// Shows everything but secrets.
+impl std::fmt::Debug for RedisConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisConfig")
+            .field("address", &self.address)
+            .field("db", &self.db)
+            .field("command_timeout", &self.command_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls")
+            .field("server_name", &self.server_name)
+            .field("verify", &self.verify)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,336 @@
+//! The end of a load: the value goes to Redis under its lease, then to memory; or the lease goes back.
+//!
+//! A load that an invalidation overtook is fenced: not stored anywhere. The envelope carries the versions from
+//! before the loader ran, so one that slips in between the checks is invalid where it is read.
+
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::Arc;
+
+use redis::Value;
+
+use super::lookup::lifetimes;
+use super::Engine;
+use crate::clock::Instant;
+use crate::envelope::{EntryId, Envelope, Payload, Policy, Stamp, Version};
+use crate::epoch::Standing;
+use crate::key::{Kind, Mode, NameHash, Push};
+use crate::loads::{LoadId, LoadKind, OwnerId, Storage};
+use crate::memory::{Entry, NewEntry};
+use crate::redis::script::{Script, ScriptCall};
+use crate::redis::session::Session;
+use crate::redis::wire::Budget;
+
+#[derive(Clone, Debug)]
+pub struct FillRequest {
+    pub id: LoadId,
+    pub payload: Payload,
+    pub policy: Policy,
+    /// Declared tags and those the loader named.
+    pub tags: Vec<Box<str>>,
+}
+
+/// How a load ended without a value to keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoadEnd {
+    /// The loader said so, or `ttl` 0.
+    Skipped,
+    Failed,
+    TimedOut,
+    /// Nobody is there any more to finish it.
+    Abandoned,
+}
+
+/// A load's value on its way.
+struct Filling {
+    id: LoadId,
+    name: NameHash,
+    key: Box<str>,
+    kind: LoadKind,
+    tags: Vec<NameHash>,
+    /// Tags that the loader named: their versions are not from before it ran.
+    late_tags: Vec<NameHash>,
+    stamps: Vec<Stamp>,
+    since: u64,
+    channel: u64,
+    began: Instant,
+    payload: Payload,
+    policy: Policy,
+}
+
+impl Engine {
+    /// Keeps a value as far as that needs no Redis. Gives the request back when it does.
+    pub fn fill_here(&self, request: FillRequest) -> Option<FillRequest> {
+        let storage = self.loads.with(request.id, |load| {
+            let now = self.now();
+            self.metrics.load_latency.record(now.saturating_sub(load.began));
+            load.storage
+        });
+        let Some(storage) = storage else { return None };
+        self.metrics.loads_succeeded.add(1);
+        if let Storage::Lease(_) = storage {
+            return Some(request);
+        }
+        if let Some(filling) = self.take_filling(request) {
+            if self.stands(&filling) {
+                if storage == Storage::MemoryOnly {
+                    self.keep_in_memory(&filling, self.token());
+                }
+            } else {
+                self.metrics.loads_fenced.add(1);
+            }
+            self.finish(&filling);
+        }
+        None
+    }
+
+    /// Keeps a value under its lease. Resolves when Redis has answered; the load ends then.
+    pub async fn fill(self: Arc<Self>, request: FillRequest) {
+        let id = request.id;
+        let token = self.loads.with(id, |load| load.token()).flatten();
+        let Some(filling) = self.take_filling(request) else {
+            return;
+        };
+        match (token, self.trusted_session()) {
+            (Some(token), Some(session)) => {
+                let kept = self.fill_under(&filling, token, &session).await;
+                if kept && self.stands(&filling) {
+                    self.keep_in_memory(&filling, token);
+                }
+            }
+            (Some(token), None) => self.release_soon(filling.name, token),
+            (None, _) => {}
+        }
+        self.finish(&filling);
+    }
+
+    async fn fill_under(&self, filling: &Filling, token: EntryId, session: &Arc<Session>) -> bool {
+        if !self.stands(filling) || filling.stamps.is_empty() {
+            self.metrics.loads_fenced.add(1);
+            self.release_soon(filling.name, token);
+            return false;
+        }
+        let Some(link) = &self.link else { return false };
+        let mut budget = Budget::new(link.config.command_timeout * 2);
+        self.longest_hard_ttl.fetch_max(filling.policy.hard_ttl(), SeqCst);
+
+        // 1. Late tags get their versions, and then no push for them may have come since the load began.
+        let mut stamps = filling.stamps.clone();
+        if !filling.late_tags.is_empty() {
+            match self.stamp_late_tags(filling, session, &mut budget).await {
+                Some(late) => stamps.extend(late),
+                None => {
+                    self.release_soon(filling.name, token);
+                    return false;
+                }
+            }
+        }
+
+        // 2. Versions are touched with every fill (unused ones would be evicted first), then the fill itself.
+        let mut calls: Vec<ScriptCall> = stamps.iter().map(|s| self.tagget(s.name)).collect();
+        calls.push(self.fill_call(filling, token, &stamps, session));
+        let sent = self.now();
+        let replies = match session.data.scripts(&calls, &mut budget).await {
+            Ok(replies) => self.redis_answered(sent, replies),
+            Err(fault) => {
+                self.redis_failed(session, &fault);
+                return false;
+            }
+        };
+        let unchanged = stamps.iter().zip(&replies).all(|(stamp, reply)| {
+            self.version_of(reply, session.reign)
+                .is_some_and(|version| version.removed == stamp.version.removed && version.reign == stamp.version.reign)
+        });
+        match replies.last() {
+            Some(Value::Int(1)) if unchanged => true,
+            Some(Value::ServerError(error)) => {
+                self.redis_failed(session, &error.into());
+                self.release_soon(filling.name, token);
+                false
+            }
+            _ => {
+                self.metrics.loads_fenced.add(1);
+                false
+            }
+        }
+    }
+
+    /// Versions of tags that the loader named. The heartbeat connection is asked after they were read, so every
+    /// push from before has arrived; if one of these tags fell since the load began, the value is not stored.
+    async fn stamp_late_tags(
+        &self,
+        filling: &Filling,
+        session: &Arc<Session>,
+        budget: &mut Budget,
+    ) -> Option<Vec<Stamp>> {
+        let calls: Vec<_> = filling.late_tags.iter().map(|t| self.tagget(*t)).collect();
+        let replies = session.data.scripts(&calls, budget).await.ok()?;
+        let version = |reply| self.version_of(reply, session.reign);
+        let versions: Option<Vec<Version>> = replies.iter().map(version).collect();
+        let barrier = session.coherence.as_ref()?;
+        barrier.all(redis::pipe().cmd("PING"), budget).await.ok()?;
+        if filling.channel != self.channel() || !self.stands(filling) {
+            self.metrics.loads_fenced.add(1);
+            return None;
+        }
+        let stamp = |(name, version): (&NameHash, Version)| Stamp { name: *name, version };
+        Some(filling.late_tags.iter().zip(versions?).map(stamp).collect())
+    }
+
+    fn fill_call(&self, filling: &Filling, token: EntryId, stamps: &[Stamp], session: &Session) -> ScriptCall {
+        let envelope = Envelope {
+            marked_stale: false,
+            codec: filling.payload.codec,
+            ascii: filling.payload.ascii,
+            id: token,
+            reign: session.reign,
+            created: session.server_time(&*self.clock),
+            policy: filling.policy,
+            stamps: stamps.to_vec(),
+            key: &filling.key,
+            payload: &filling.payload.bytes,
+        };
+        let push = Push {
+            name: filling.name,
+            kind: Kind::Key,
+            mode: Mode::Remove,
+        };
+        let replaces = filling.kind == LoadKind::Force;
+        ScriptCall::new(Script::Fill)
+            .key(self.keys.entry(filling.name))
+            .key(self.keys.lease(filling.name))
+            .key(self.keys.vehicle(push))
+            .arg(token)
+            .arg(envelope.encode())
+            .number(filling.policy.hard_ttl().max(1))
+            .arg(if replaces { "p" } else { "" })
+    }
+
+    /// What the load says, with the request; the load stays until it is finished, so readers can join it.
+    fn take_filling(&self, request: FillRequest) -> Option<Filling> {
+        let tags: Vec<NameHash> = request.tags.iter().map(|t| self.namespace.tag(t)).collect();
+        self.loads.with(request.id, |load| {
+            let late_tags = tags.iter().filter(|tag| !load.tags.contains(tag)).copied().collect();
+            load.tags.clone_from(&tags);
+            Filling {
+                id: load.id,
+                name: load.name,
+                key: load.key.clone(),
+                kind: load.kind,
+                tags,
+                late_tags,
+                stamps: std::mem::take(&mut load.stamps),
+                since: load.since,
+                channel: load.channel,
+                began: load.began,
+                payload: request.payload,
+                policy: request.policy,
+            }
+        })
+    }
+
+    fn stands(&self, filling: &Filling) -> bool {
+        let slots = self.slots(filling.name, &filling.tags);
+        self.epochs.standing(slots.into_iter(), filling.since) != Standing::Removed
+    }
+
+    fn keep_in_memory(&self, filling: &Filling, id: EntryId) {
+        let entry = Entry::new(&NewEntry {
+            key: &filling.key,
+            payload: &filling.payload.bytes,
+            codec: filling.payload.codec,
+            ascii: filling.payload.ascii,
+            life: lifetimes(self.now(), &filling.policy),
+            id,
+            since: filling.since,
+            channel: filling.channel,
+            proof: filling.began,
+            marked_stale: false,
+            slots: &self.slots(filling.name, &filling.tags),
+        });
+        self.remember(filling.name, entry);
+    }
+
+    fn finish(&self, filling: &Filling) {
+        if filling.kind != LoadKind::Read {
+            self.metrics.loads_refreshed.add(1);
+        }
+        self.retries.succeeded(filling.name);
+        self.loads.lock().end(filling.id);
+    }
+
+    /// Ends a load without a value.
+    pub fn end_load(&self, id: LoadId, end: LoadEnd) {
+        let Some(load) = self.loads.lock().end(id) else {
+            return;
+        };
+        let now = self.now();
+        let mut failures = 0;
+        match end {
+            LoadEnd::Skipped => self.metrics.loads_succeeded.add(1),
+            LoadEnd::Failed => self.metrics.loads_failed.add(1),
+            LoadEnd::TimedOut => self.metrics.loads_timed_out.add(1),
+            LoadEnd::Abandoned => {}
+        }
+        if matches!(end, LoadEnd::Failed | LoadEnd::TimedOut) {
+            self.metrics.load_latency.record(now - load.began);
+            failures = self.retries.failed(load.name, now);
+        }
+        let (Some(token), Some(link)) = (load.token(), &self.link) else {
+            return;
+        };
+        let Some(session) = link.session() else { return };
+        if end == LoadEnd::Failed {
+            // Others need not queue up behind a loader that fails: they see the mark and load for themselves.
+            let life = (200_u64 << failures.saturating_sub(1).min(5)).min(5_000);
+            self.release_on(&session, load.name, token, self.failure_mark(), life);
+        } else {
+            self.release_on(&session, load.name, token, Vec::new(), 0);
+        }
+    }
+
+    /// A JavaScript context ends: its loads end with it. Returns the leases it held.
+    pub fn abandon(&self, owner: OwnerId) -> Vec<(NameHash, EntryId)> {
+        let mut loads = self.loads.lock();
+        let ids: Vec<LoadId> = loads
+            .iter()
+            .filter(|load| load.owner == owner)
+            .map(|load| load.id)
+            .collect();
+        ids.into_iter()
+            .filter_map(|id| {
+                let load = loads.end(id)?;
+                Some((load.name, load.token()?))
+            })
+            .collect()
+    }
+
+    /// Resolves when a load has ended.
+    pub async fn await_load(&self, id: LoadId) {
+        let done = self.loads.with(id, |load| load.done());
+        if let Some(mut done) = done {
+            // An error means that the load is gone: ended, too.
+            let _ = done.wait_for(|done| *done).await;
+        }
+    }
+
+    /// Whether invalidations wait for Redis.
+    #[must_use]
+    pub fn has_unsent(&self) -> bool {
+        !self.journal.is_empty()
+    }
+
+    /// Gives leases back and flushes the journal, before the process goes. The caller bounds its time.
+    pub async fn leave(&self, leases: Vec<(NameHash, EntryId)>) {
+        let Some(session) = self.link.as_ref().and_then(|link| link.session()) else {
+            return;
+        };
+        let calls: Vec<ScriptCall> = leases
+            .into_iter()
+            .map(|(name, token)| self.release_call(name, token, Vec::new(), 0))
+            .collect();
+        let mut budget = Budget::new(std::time::Duration::from_millis(100));
+        // Nothing more can be done when it fails: the leases lapse by themselves.
+        let _ = session.data.scripts(&calls, &mut budget).await;
+        let _ = self.drain(&session).await;
+    }
+}

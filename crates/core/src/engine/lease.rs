@@ -1,0 +1,433 @@
+//! Leases: one process of the fleet loads a key at a time.
+//!
+//! READ takes the lease and the versions in one pipeline, so the versions are from before the loader runs.
+//! A process that is denied waits for the push of the lease's end, with a timer beside it: a holder that
+//! died ends it after the lease's life, a living one renews it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::Value;
+use tokio::time::Instant as Deadline;
+
+use super::lookup::{bytes_of, Answer, Found, Pending, Since};
+use super::Engine;
+use crate::envelope::{EntryId, Stamp, Version};
+use crate::key::{Kind, Mode, NameHash, Push};
+use crate::loads::{LoadId, LoadKind, OwnerId, Storage};
+use crate::redis::fault::fault_of;
+use crate::redis::script::{Script, ScriptCall};
+use crate::redis::session::Session;
+use crate::redis::wire::Budget;
+
+/// Life of a lease whose holder lives; renewed three times within it. A dead holder's ends after at most this.
+const LEASE: u64 = 4_000;
+
+/// Reads of one key that find an entry of no use again and again (another process keeps writing what this one
+/// cannot read) end in a load of one's own.
+const ATTEMPTS: u32 = 4;
+
+/// What the wait for another's load came to.
+enum Waited {
+    Free,
+    /// Its load failed: no convoy, everyone loads for himself.
+    Failed,
+    TimedOut,
+    Unreachable,
+}
+
+impl Engine {
+    /// Takes leases for what is missing; answers each request, now or when the wait is over.
+    pub(super) async fn lease(
+        self: &Arc<Self>,
+        pending: Vec<Pending>,
+        session: &Arc<Session>,
+        mut budget: Budget,
+        answer: &Answer,
+    ) {
+        let (mut pending, gets): (Vec<_>, Vec<_>) = pending.into_iter().partition(|one| one.read.loads);
+        for get in gets {
+            self.lead(&get, Storage::Nowhere, Vec::new(), self.since(), answer);
+        }
+        for _ in 0..ATTEMPTS {
+            if pending.is_empty() {
+                return;
+            }
+            pending = self.lease_once(pending, session, &mut budget, answer).await;
+        }
+        for one in pending {
+            self.lead(&one, Storage::Nowhere, Vec::new(), self.since(), answer);
+        }
+    }
+
+    /// One round; returns what found an entry of no use that was not known as such before.
+    async fn lease_once(
+        self: &Arc<Self>,
+        pending: Vec<Pending>,
+        session: &Arc<Session>,
+        budget: &mut Budget,
+        answer: &Answer,
+    ) -> Vec<Pending> {
+        // 1. Versions first in the pipeline: they are older than any loader that starts on its replies.
+        let since = self.since();
+        let names = self.dependencies(&pending);
+        let tokens: Vec<EntryId> = pending.iter().map(|_| self.token()).collect();
+        let mut calls: Vec<ScriptCall> = names.iter().map(|n| self.tagget(*n)).collect();
+        for (one, token) in pending.iter().zip(&tokens) {
+            calls.push(self.read_or_take(one, token));
+        }
+        let mut replies = match session.data.scripts(&calls, budget).await {
+            Ok(replies) => self.redis_answered(since.start, replies),
+            Err(fault) => {
+                self.redis_failed(session, &fault);
+                self.load_without_redis(pending, answer);
+                return Vec::new();
+            }
+        };
+        let reads = replies.split_off(names.len());
+        let versions: Vec<(NameHash, Option<Version>)> = names
+            .into_iter()
+            .zip(&replies)
+            .map(|(name, reply)| (name, self.version_of(reply, session.reign)))
+            .collect();
+        for (name, version) in &versions {
+            if let Some(version) = version {
+                self.install_version(*name, *version, since);
+            }
+        }
+
+        // 2. Sort: granted, there, held.
+        let mut there = (Vec::new(), Vec::new());
+        let mut granted = Vec::new();
+        for ((one, token), reply) in pending.into_iter().zip(tokens).zip(reads) {
+            match ReadReply::parse(reply) {
+                ReadReply::Granted(kept) => {
+                    let token = kept.unwrap_or(token);
+                    granted.push((one.id, one.name, token));
+                    self.granted(&one, token, &versions, since, session, answer);
+                }
+                ReadReply::There(entry) => {
+                    there.0.push(one);
+                    there.1.push(entry);
+                }
+                ReadReply::Failed => self.beside_failed(&one, since, answer),
+                ReadReply::Held => self.held(one, session, answer),
+                ReadReply::Refused(fault) => {
+                    self.redis_failed(session, &fault);
+                    self.load_without_redis(vec![one], answer);
+                }
+            }
+        }
+        self.renew_soon(granted, session);
+
+        // 3. What another process filled meanwhile is judged like any entry.
+        let (there, entries) = there;
+        match self.sort_entries(there, entries, since, session, budget, answer).await {
+            Ok(of_no_use) => of_no_use,
+            Err(left) => {
+                self.load_without_redis(left, answer);
+                Vec::new()
+            }
+        }
+    }
+
+    fn granted(
+        &self,
+        one: &Pending,
+        token: EntryId,
+        versions: &[(NameHash, Option<Version>)],
+        since: Since,
+        session: &Arc<Session>,
+        answer: &Answer,
+    ) {
+        let version = |name: NameHash| {
+            let known = versions.iter().find(|(n, _)| *n == name)?;
+            known.1.map(|version| Stamp { name, version })
+        };
+        let names = std::iter::once(self.namespace.whole()).chain(one.tags.iter().copied());
+        let stamps: Option<Vec<Stamp>> = names.map(version).collect();
+        match stamps {
+            Some(stamps) => self.lead(one, Storage::Lease(token), stamps, since, answer),
+            None => {
+                // Versions could not be taken (out of memory, no permission): nothing may be stored.
+                self.release_on(session, one.name, token, Vec::new(), 0);
+                self.lead(one, Storage::MemoryOnly, Vec::new(), since, answer);
+            }
+        }
+    }
+
+    fn beside_failed(&self, one: &Pending, since: Since, answer: &Answer) {
+        if one.kind == Some(LoadKind::Refresh) {
+            return self.denied(one, answer);
+        }
+        self.lead(one, Storage::Nowhere, Vec::new(), since, answer);
+    }
+
+    fn denied(&self, one: &Pending, answer: &Answer) {
+        self.retries.denied(one.name, self.now());
+        self.loads.lock().end(one.id);
+        answer(one.id, Found::Denied);
+    }
+
+    fn held(self: &Arc<Self>, one: Pending, session: &Arc<Session>, answer: &Answer) {
+        if one.kind == Some(LoadKind::Refresh) {
+            return self.denied(&one, answer);
+        }
+        self.runtime
+            .spawn(Arc::clone(self).await_holder(one, Arc::clone(session), Arc::clone(answer)));
+    }
+
+    /// Boxed: it leads back to [`Engine::lease`].
+    fn await_holder(
+        self: Arc<Self>,
+        mut one: Pending,
+        session: Arc<Session>,
+        answer: Answer,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            one.waited = true;
+            let waited = self.watch_holder(&one, &session).await;
+            let Some(link) = &self.link else { return };
+            match waited {
+                Waited::Free => {
+                    let budget = Budget::new(link.config.command_timeout);
+                    self.lease(vec![one], &session, budget, &answer).await;
+                }
+                Waited::Failed | Waited::TimedOut => {
+                    self.beside_failed(&one, self.since(), &answer);
+                }
+                Waited::Unreachable => {
+                    // A connection is often back within a millisecond: one more try before the herd loads.
+                    let until = Deadline::now() + link.config.command_timeout;
+                    if link.any_session(until).await.is_ok() {
+                        self.read_tiers(vec![one], &answer).await;
+                    } else {
+                        self.load_without_redis(vec![one], &answer);
+                    }
+                }
+            }
+        })
+    }
+
+    /// Sleeps until the lease of another process ends: by its push, by its life, by our patience.
+    async fn watch_holder(&self, one: &Pending, session: &Arc<Session>) -> Waited {
+        let Some(link) = &self.link else {
+            return Waited::Unreachable;
+        };
+        let wake = link.watch_lease(one.name);
+        let waited = loop {
+            // Tracking is one-shot, and every renewal pushes: so the lease is read, and tracked, again.
+            let mut pipeline = redis::pipe();
+            let tracked = session.coherence.is_some();
+            if tracked {
+                pipeline.cmd("CLIENT").arg("CACHING").arg("YES");
+            }
+            let lease = self.keys.lease(one.name);
+            pipeline.cmd("GET").arg(&lease).cmd("PTTL").arg(&lease);
+            let mut budget = Budget::new(link.config.command_timeout);
+            let replies = match session.data.all(&pipeline, &mut budget).await {
+                Ok(replies) => replies,
+                Err(fault) => {
+                    self.redis_failed(session, &fault);
+                    break Waited::Unreachable;
+                }
+            };
+            let (lease, left) = match &replies[usize::from(tracked)..] {
+                [lease, Value::Int(left)] => (bytes_of(lease), *left),
+                _ => break Waited::Free,
+            };
+            match lease {
+                None => break Waited::Free,
+                Some(lease) if self.is_own_failure(lease) => break Waited::Free,
+                Some(lease) if lease.first() == Some(&b'F') && lease.len() != 16 => break Waited::Failed,
+                Some(_) => {}
+            }
+            let jitter = self.tokens.load(std::sync::atomic::Ordering::Relaxed) % 50;
+            let longest = if tracked { u64::MAX } else { 25 };
+            let pause = (left.max(0) as u64 + jitter).min(longest);
+            tokio::select! {
+                () = wake.notified() => {}
+                () = tokio::time::sleep(Duration::from_millis(pause)) => {}
+                () = tokio::time::sleep_until(one.wait_until) => break Waited::TimedOut,
+                () = session.ended() => break Waited::Unreachable,
+            }
+        };
+        link.unwatch_lease(one.name, &wake);
+        waited
+    }
+
+    // --- calls --------------------------------------------------------------------------------------------
+
+    /// The namespace and every tag that the requests declare, once each.
+    fn dependencies(&self, pending: &[Pending]) -> Vec<NameHash> {
+        let mut names = vec![self.namespace.whole()];
+        names.extend(pending.iter().flat_map(|one| one.tags.iter().copied()));
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    pub(super) fn tagget(&self, name: NameHash) -> ScriptCall {
+        ScriptCall::new(Script::TagGet)
+            .key(self.keys.versions(name))
+            .number(self.version_life())
+    }
+
+    fn read_or_take(&self, one: &Pending, token: &EntryId) -> ScriptCall {
+        let entry = self.keys.entry(one.name);
+        let lease = self.keys.lease(one.name);
+        if one.kind == Some(LoadKind::Force) {
+            return self.take(one.name, token, 'k');
+        }
+        ScriptCall::new(Script::Read)
+            .key(entry)
+            .key(lease)
+            .arg(*token)
+            .number(self.short_lease())
+            .arg(one.bad.clone())
+            .arg(self.process_id())
+    }
+
+    pub(super) fn take(&self, name: NameHash, token: &EntryId, entry: char) -> ScriptCall {
+        ScriptCall::new(Script::Take)
+            .key(self.keys.entry(name))
+            .key(self.keys.lease(name))
+            .key(self.keys.vehicle(Push {
+                name,
+                kind: Kind::Key,
+                mode: Mode::Remove,
+            }))
+            .arg(*token)
+            .number(self.short_lease())
+            .arg(entry.to_string())
+    }
+
+    /// Life of a lease until its holder has seen the grant: an attempt that ran late leaves no long orphan.
+    fn short_lease(&self) -> u64 {
+        let timeout = self.link.as_ref().map(|l| l.config.command_timeout);
+        (timeout.unwrap_or_default().as_millis() as u64 * 2).clamp(100, LEASE)
+    }
+
+    fn process_id(&self) -> Vec<u8> {
+        format!("{:016x}", self.process).into_bytes()
+    }
+
+    fn is_own_failure(&self, lease: &[u8]) -> bool {
+        lease.first() == Some(&b'F') && lease[1..] == self.process_id()[..]
+    }
+
+    // --- renewal and release ------------------------------------------------------------------------------
+
+    fn renew_soon(self: &Arc<Self>, granted: Vec<(LoadId, NameHash, EntryId)>, session: &Arc<Session>) {
+        if granted.is_empty() {
+            return;
+        }
+        let (engine, session) = (Arc::clone(self), Arc::clone(session));
+        self.runtime.spawn(async move { engine.renew(granted, &session).await });
+    }
+
+    async fn renew(&self, leases: Vec<(LoadId, NameHash, EntryId)>, session: &Arc<Session>) {
+        let Some(link) = &self.link else { return };
+        let calls: Vec<ScriptCall> = leases
+            .iter()
+            .map(|(_, name, token)| {
+                ScriptCall::new(Script::Renew)
+                    .key(self.keys.lease(*name))
+                    .arg(*token)
+                    .number(LEASE)
+            })
+            .collect();
+        let mut budget = Budget::new(link.config.command_timeout);
+        if let Err(fault) = session.data.scripts(&calls, &mut budget).await {
+            self.redis_failed(session, &fault);
+        }
+    }
+
+    /// A sign of life of a JavaScript context: prolongs the leases of its loads.
+    pub fn renew_owner(&self, owner: OwnerId) {
+        let held: Vec<_> = self
+            .loads
+            .lock()
+            .iter()
+            .filter(|load| load.owner == owner)
+            .filter_map(|load| Some((load.id, load.name, load.token()?)))
+            .collect();
+        if let Some(session) = self.trusted_session() {
+            self.me().renew_soon(held, &session);
+        }
+    }
+
+    /// Gives a lease back in the background.
+    pub(super) fn release_soon(&self, name: NameHash, token: EntryId) {
+        if let Some(session) = self.link.as_ref().and_then(|link| link.session()) {
+            self.release_on(&session, name, token, Vec::new(), 0);
+        }
+    }
+
+    pub(super) fn release_on(&self, session: &Arc<Session>, name: NameHash, token: EntryId, mark: Vec<u8>, life: u64) {
+        let call = self.release_call(name, token, mark, life);
+        let (engine, session) = (self.me(), Arc::clone(session));
+        self.runtime.spawn(async move {
+            let Some(link) = &engine.link else { return };
+            let mut budget = Budget::new(link.config.command_timeout);
+            if let Err(fault) = session.data.scripts(&[call], &mut budget).await {
+                engine.redis_failed(&session, &fault);
+            }
+        });
+    }
+
+    pub(super) fn release_call(&self, name: NameHash, token: EntryId, mark: Vec<u8>, life: u64) -> ScriptCall {
+        ScriptCall::new(Script::Release)
+            .key(self.keys.lease(name))
+            .arg(token)
+            .arg(mark)
+            .number(life)
+    }
+
+    /// The mark that a failed load leaves: `F` and whose it is.
+    pub(super) fn failure_mark(&self) -> Vec<u8> {
+        [b"F".to_vec(), self.process_id()].concat()
+    }
+}
+
+/// A lease that is no reason to wait: `F` and a process after a failed load, or a token ending in `R`, under
+/// which the process whose load failed tries again. Waiting for that one would queue everybody up behind a
+/// loader that fails.
+fn tells_of_failure(lease: &[u8]) -> bool {
+    match lease.len() {
+        16 => lease[15] == b'R',
+        _ => lease.first() == Some(&b'F'),
+    }
+}
+
+enum ReadReply {
+    /// With the token as Redis keeps it; `None`: as it was sent.
+    Granted(Option<EntryId>),
+    There(Value),
+    /// A load failed lately.
+    Failed,
+    Held,
+    Refused(crate::redis::fault::Fault),
+}
+
+impl ReadReply {
+    fn parse(reply: Value) -> Self {
+        if let Some(fault) = fault_of(&reply) {
+            return Self::Refused(fault);
+        }
+        // TAKE answers 1: it always has the lease.
+        let Value::Array(mut parts) = reply else {
+            return Self::Granted(None);
+        };
+        match parts.first() {
+            Some(Value::Int(1)) if parts.len() == 2 => Self::There(parts.remove(1)),
+            Some(Value::Int(2)) => Self::Granted(parts.get(1).and_then(bytes_of).and_then(|t| t.try_into().ok())),
+            _ => match parts.get(1).and_then(bytes_of) {
+                Some(lease) if tells_of_failure(lease) => Self::Failed,
+                _ => Self::Held,
+            },
+        }
+    }
+}

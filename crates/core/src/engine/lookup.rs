@@ -1,0 +1,592 @@
+//! The asynchronous half of a read: what memory could not answer, in batches.
+//!
+//! All that was asked in one tick goes to Redis as one pipeline of plain GETs (a script costs four times as
+//! much); versions that the table cannot vouch for follow in a second one. What is left goes to `lease`.
+//!
+//! An entry is condemned only by a version that was fetched now: the table may be older than the entry, and
+//! two processes would reload each other's entries without end.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::Value;
+
+use super::{Engine, Read, Refreshing};
+use crate::clock::{Instant, MS};
+use crate::envelope::{Envelope, Policy, Reign, Stamp, Version};
+use crate::epoch::{Slot, Standing};
+use crate::freshness::{freshness, Freshness, Lifetimes};
+use crate::key::NameHash;
+use crate::loads::{LoadId, LoadKind, OwnerId, Storage};
+use crate::memory::{Entry, NewEntry};
+use crate::redis::fault::{fault_of, Fault};
+use crate::redis::session::Session;
+use crate::redis::wire::Budget;
+use crate::versions::parse_version;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    Memory,
+    Redis,
+}
+
+/// A stale value that exists beside a load.
+#[derive(Clone, Debug)]
+pub struct Previous {
+    pub entry: Entry,
+    /// Whether it may be served if the loader fails (`staleIfError`).
+    pub on_error: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Hit {
+    pub entry: Entry,
+    pub tier: Tier,
+    pub stale: bool,
+    /// It was loaded by another process while this caller waited.
+    pub joined: bool,
+    /// The refresh that is now the caller's to run in the background.
+    pub refresh: Option<LoadId>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Found {
+    Hit(Hit),
+    /// Run the loader; the load is yours.
+    Lead(Option<Previous>),
+    /// Another process refreshes it.
+    Denied,
+    /// Look again: what this waited for has ended.
+    Retry,
+    /// `get`: there is nothing.
+    Miss,
+}
+
+/// What one load (or one `get`) wants to know.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The load, or for `get` any number of the caller's.
+    pub id: LoadId,
+    /// `get`: the key; a load has its own.
+    pub get: Option<Box<str>>,
+    /// Declared tags.
+    pub tags: Vec<Box<str>>,
+    pub ttl: Option<u64>,
+    pub refresh: Refreshing,
+    /// How long to wait for another process's load.
+    pub wait: Duration,
+    pub owner: OwnerId,
+}
+
+pub type Answer = Arc<dyn Fn(LoadId, Found) + Send + Sync>;
+
+/// A request on its way.
+#[derive(Clone, Debug)]
+pub(super) struct Pending {
+    pub id: LoadId,
+    pub name: NameHash,
+    pub key: Box<str>,
+    pub kind: Option<LoadKind>,
+    pub tags: Vec<NameHash>,
+    pub bad: Vec<u8>,
+    pub read: Read,
+    pub wait_until: tokio::time::Instant,
+    pub waited: bool,
+}
+
+/// What the bytes in Redis are worth.
+enum Verdict {
+    Usable(Entry, Freshness),
+    Bad(Vec<u8>),
+    Nothing,
+}
+
+/// A reply to GET, taken apart once.
+enum Opened<'a> {
+    Nothing,
+    Malformed(Vec<u8>),
+    Whole(Envelope<'a>),
+}
+
+impl<'a> Opened<'a> {
+    fn new(reply: &'a Value) -> Self {
+        let Some(bytes) = bytes_of(reply) else {
+            return Self::Nothing;
+        };
+        match Envelope::decode(bytes) {
+            Ok(envelope) => Self::Whole(envelope),
+            Err(_) => Self::Malformed(Envelope::id_as_it_lies(bytes)),
+        }
+    }
+
+    fn stamps(&self) -> &[Stamp] {
+        match self {
+            Self::Whole(envelope) => &envelope.stamps,
+            _ => &[],
+        }
+    }
+}
+
+/// Where a version comes from.
+#[derive(Clone, Copy, PartialEq)]
+enum Current {
+    /// The local table.
+    Known(Version),
+    /// The table differs from an entry: to be fetched.
+    Doubtful,
+    Fetched(Version),
+}
+
+/// `None`: Redis has no such version any more.
+#[derive(Default)]
+struct Versions(HashMap<NameHash, Option<Current>>);
+
+/// The point from which an entry read now is judged later.
+#[derive(Clone, Copy)]
+pub(super) struct Since {
+    pub seq: u64,
+    pub channel: u64,
+    pub start: Instant,
+}
+
+impl Engine {
+    /// Answers every request, each exactly once, in any order.
+    pub async fn lookup(self: Arc<Self>, requests: Vec<Request>, answer: Answer) {
+        let mut pending = Vec::with_capacity(requests.len());
+        for request in requests {
+            match self.admit(&request) {
+                None => answer(request.id, Found::Retry),
+                Some((one, Some(older))) => self.wait_for_older(one, older, &answer),
+                Some((one, None)) => pending.push(one),
+            }
+        }
+        self.read_tiers(pending, &answer).await;
+    }
+
+    /// Takes a request in; with it the older load it must wait for.
+    fn admit(&self, request: &Request) -> Option<(Pending, Option<tokio::sync::watch::Receiver<bool>>)> {
+        let tags: Vec<NameHash> = request.tags.iter().map(|t| self.namespace.tag(t)).collect();
+        let mut one = Pending {
+            id: request.id,
+            name: NameHash(0),
+            key: Box::default(),
+            kind: None,
+            tags,
+            bad: Vec::new(),
+            read: Read {
+                ttl: request.ttl,
+                refresh: request.refresh,
+                loads: request.get.is_none(),
+                owner: request.owner,
+            },
+            wait_until: tokio::time::Instant::now() + request.wait,
+            waited: false,
+        };
+        if let Some(key) = &request.get {
+            one.name = self.namespace.key(key);
+            one.key = key.clone();
+            return Some((one, None));
+        }
+        let after = self.loads.with(request.id, |load| {
+            load.tags.clone_from(&one.tags);
+            one.name = load.name;
+            one.key = load.key.clone();
+            one.kind = Some(load.kind);
+            one.bad = load.bad.clone().unwrap_or_default();
+            load.after.take()
+        })?;
+        Some((one, after))
+    }
+
+    fn wait_for_older(&self, one: Pending, mut older: tokio::sync::watch::Receiver<bool>, answer: &Answer) {
+        let (engine, answer) = (self.me(), Arc::clone(answer));
+        self.runtime.spawn(async move {
+            let done = older.wait_for(|done| *done);
+            let _ = tokio::time::timeout_at(one.wait_until, done).await;
+            engine.read_tiers(vec![one], &answer).await;
+        });
+    }
+
+    /// Memory once more (a heartbeat may prove it), then Redis, then the lease.
+    pub(super) async fn read_tiers(self: &Arc<Self>, pending: Vec<Pending>, answer: &Answer) {
+        if pending.is_empty() {
+            return;
+        }
+        let Some(link) = self.link() else {
+            let rest = self.answer_from_memory(pending, answer);
+            return self.load_without_redis(rest, answer);
+        };
+        let mut budget = Budget::new(link.config.command_timeout);
+
+        // 1. A session that may be trusted; at boot the first attempt to connect is waited for.
+        link.first_session(budget.until()).await;
+        let Some(session) = self.trusted_session() else {
+            let rest = self.answer_from_memory(pending, answer);
+            return self.load_without_redis(rest, answer);
+        };
+
+        // 2. After a pause nobody vouches for memory and table: one heartbeat does, in one round trip.
+        if session.coherence.is_some() && !link.is_coherent(self.now()) {
+            link.prove(|| self.now(), budget.until()).await;
+        }
+        let rest = self.answer_from_memory(pending, answer);
+
+        // 3. Plain GETs; a forced load does not look.
+        let (mut misses, look): (Vec<_>, Vec<_>) = rest.into_iter().partition(|one| one.kind == Some(LoadKind::Force));
+        match self.read_entries(look, &session, &mut budget, answer).await {
+            Ok(missing) => misses.extend(missing),
+            Err(left) => {
+                let left = self.answer_from_memory(left, answer);
+                self.load_without_redis(left, answer);
+            }
+        }
+
+        // 4. Misses: take the lease or wait for who holds it.
+        self.lease(misses, &session, budget, answer).await;
+    }
+
+    fn answer_from_memory(&self, pending: Vec<Pending>, answer: &Answer) -> Vec<Pending> {
+        let now = self.now();
+        let mut rest = Vec::with_capacity(pending.len());
+        for one in pending {
+            let forced = matches!(one.kind, Some(LoadKind::Force | LoadKind::Refresh));
+            let found = (!forced)
+                .then(|| self.servable(one.name, &one.key, one.read.ttl, now))
+                .flatten();
+            match found {
+                Some((entry, fresh @ (Freshness::Fresh | Freshness::Stale))) => {
+                    self.metrics.memory_hits.add(1);
+                    self.answer_hit(&one, entry, Tier::Memory, fresh, answer);
+                }
+                Some((entry, Freshness::StaleIfError)) => {
+                    self.loads.with(one.id, |load| load.previous = Some(entry));
+                    rest.push(one);
+                }
+                _ => rest.push(one),
+            }
+        }
+        rest
+    }
+
+    /// Redis cannot be used: the loader runs, one per process, and memory alone keeps its value.
+    pub(super) fn load_without_redis(&self, pending: Vec<Pending>, answer: &Answer) {
+        for one in pending {
+            if one.kind == Some(LoadKind::Force) && self.link.is_some() {
+                // What Redis holds must not come back when it does: the replacement never reached it.
+                self.note_unreached(one.name);
+            }
+            self.lead(&one, Storage::MemoryOnly, Vec::new(), self.since(), answer);
+        }
+    }
+
+    pub(super) fn since(&self) -> Since {
+        Since {
+            seq: self.epochs.now(),
+            channel: self.channel(),
+            start: self.now(),
+        }
+    }
+
+    /// GET each entry; answers the hits, returns the misses (or all that is left when Redis fails).
+    async fn read_entries(
+        self: &Arc<Self>,
+        pending: Vec<Pending>,
+        session: &Arc<Session>,
+        budget: &mut Budget,
+        answer: &Answer,
+    ) -> Result<Vec<Pending>, Vec<Pending>> {
+        if pending.is_empty() {
+            return Ok(pending);
+        }
+        let mut pipeline = redis::Pipeline::with_capacity(pending.len());
+        for one in &pending {
+            pipeline.cmd("GET").arg(self.keys.entry(one.name));
+        }
+        let since = self.since();
+        let replies = match session.data.send(&pipeline, budget).await {
+            Ok(replies) => self.redis_answered(since.start, replies),
+            Err(fault) => {
+                self.redis_failed(session, &fault);
+                return Err(pending);
+            }
+        };
+        self.sort_entries(pending, replies, since, session, budget, answer)
+            .await
+    }
+
+    /// Judges the replies to GET or READ: answers the hits, returns the misses.
+    pub(super) async fn sort_entries(
+        self: &Arc<Self>,
+        pending: Vec<Pending>,
+        replies: Vec<Value>,
+        since: Since,
+        session: &Arc<Session>,
+        budget: &mut Budget,
+        answer: &Answer,
+    ) -> Result<Vec<Pending>, Vec<Pending>> {
+        if let Some(fault) = replies.iter().find_map(fault_of) {
+            self.redis_failed(session, &fault);
+            return Err(pending);
+        }
+        let opened: Vec<Opened<'_>> = replies.iter().map(Opened::new).collect();
+        let versions = match self.current_versions(&opened, session, budget).await {
+            Ok(versions) => versions,
+            Err(fault) => {
+                self.redis_failed(session, &fault);
+                return Err(pending);
+            }
+        };
+        let mut misses = Vec::new();
+        for (mut one, opened) in pending.into_iter().zip(opened) {
+            match self.judge(&one, opened, since, session, &versions) {
+                Verdict::Usable(entry, fresh @ (Freshness::Fresh | Freshness::Stale))
+                    if one.kind != Some(LoadKind::Refresh) || fresh == Freshness::Fresh =>
+                {
+                    self.metrics.redis_hits.add(1);
+                    self.remember(one.name, entry.clone());
+                    self.answer_hit(&one, entry, Tier::Redis, fresh, answer);
+                    continue;
+                }
+                Verdict::Usable(entry, Freshness::Expired) => one.bad = entry.head().id.to_vec(),
+                Verdict::Usable(entry, _) => {
+                    one.bad = entry.head().id.to_vec();
+                    self.loads.with(one.id, |load| load.previous = Some(entry));
+                }
+                Verdict::Bad(id) => one.bad = id,
+                Verdict::Nothing => {}
+            }
+            self.metrics.redis_misses.add(1);
+            misses.push(one);
+        }
+        Ok(misses)
+    }
+
+    /// The versions that the entries depend on: from the table, or fetched where it has none or where it
+    /// would condemn an entry.
+    async fn current_versions(
+        &self,
+        opened: &[Opened<'_>],
+        session: &Arc<Session>,
+        budget: &mut Budget,
+    ) -> Result<Versions, Fault> {
+        let mut versions = Versions::default();
+        let mut doubtful: Vec<NameHash> = Vec::new();
+        for stamp in opened.iter().flat_map(Opened::stamps) {
+            let known = versions
+                .0
+                .entry(stamp.name)
+                .or_insert_with(|| self.known_version(stamp.name).map(Current::Known));
+            if *known == Some(Current::Known(stamp.version)) {
+                continue;
+            }
+            if *known != Some(Current::Doubtful) {
+                *known = Some(Current::Doubtful);
+                doubtful.push(stamp.name);
+            }
+        }
+        let mut pipeline = redis::Pipeline::with_capacity(doubtful.len());
+        for name in &doubtful {
+            pipeline.cmd("GET").arg(self.keys.versions(*name));
+        }
+        let since = self.since();
+        let replies = session.data.all(&pipeline, budget).await?;
+        for (name, reply) in doubtful.into_iter().zip(replies) {
+            let version = self.version_of(&reply, session.reign);
+            if let Some(version) = version {
+                self.install_version(name, version, since);
+            }
+            versions.0.insert(name, version.map(Current::Fetched));
+        }
+        Ok(versions)
+    }
+
+    /// What an entry from Redis is worth: whole, ours, of this reign, and of the current versions.
+    fn judge(
+        &self,
+        one: &Pending,
+        opened: Opened<'_>,
+        since: Since,
+        session: &Session,
+        versions: &Versions,
+    ) -> Verdict {
+        let envelope = match opened {
+            Opened::Nothing => return Verdict::Nothing,
+            Opened::Malformed(id) => {
+                self.metrics.redis_errors.add(1);
+                return Verdict::Bad(id);
+            }
+            Opened::Whole(envelope) => envelope,
+        };
+        let bad = || Verdict::Bad(envelope.id.to_vec());
+        if envelope.key != &*one.key || envelope.reign != session.reign {
+            return bad();
+        }
+        let mut marked_stale = envelope.marked_stale;
+        let mut proof = since.start;
+        for stamp in &envelope.stamps {
+            let version = match versions.0.get(&stamp.name) {
+                Some(Some(Current::Fetched(version))) => *version,
+                Some(Some(Current::Known(version))) => {
+                    // What the table vouches for is proven as of the last heartbeat only.
+                    proof = proof.min(self.link.as_ref().map_or(proof, |link| link.basis()));
+                    *version
+                }
+                _ => return bad(),
+            };
+            if version.removed != stamp.version.removed || version.reign != stamp.version.reign {
+                return bad();
+            }
+            marked_stale |= version.staled != stamp.version.staled;
+        }
+        let entry = self.entry_of(one, &envelope, since, proof, marked_stale, session);
+        let fresh = freshness(&entry.head().life, one.read.ttl, marked_stale, self.now());
+        Verdict::Usable(entry, fresh)
+    }
+
+    fn entry_of(
+        &self,
+        one: &Pending,
+        envelope: &Envelope<'_>,
+        since: Since,
+        proof: Instant,
+        marked_stale: bool,
+        session: &Session,
+    ) -> Entry {
+        let tags: Vec<NameHash> = envelope.stamps.iter().skip(1).map(|s| s.name).collect();
+        let now = self.now();
+        let age = session.server_time(&*self.clock).saturating_sub(envelope.created);
+        Entry::new(&NewEntry {
+            key: &one.key,
+            payload: envelope.payload,
+            codec: envelope.codec,
+            ascii: envelope.ascii,
+            life: lifetimes(now.saturating_sub(age * MS), &envelope.policy),
+            id: envelope.id,
+            since: since.seq,
+            channel: since.channel,
+            proof,
+            marked_stale,
+            slots: &self.slots(one.name, &tags),
+        })
+    }
+
+    /// Answers with an entry: ends the load; a stale one begins its refresh.
+    fn answer_hit(&self, one: &Pending, entry: Entry, tier: Tier, fresh: Freshness, answer: &Answer) {
+        let stale = fresh == Freshness::Stale;
+        if one.kind != Some(LoadKind::Refresh) {
+            self.metrics.hits.add(1);
+            self.metrics.stale.add(u64::from(stale));
+        }
+        if one.read.loads {
+            self.loads.lock().end(one.id);
+        }
+        let refresh = stale
+            .then(|| self.begin_refresh(one.name, &entry, one.read, self.now()))
+            .flatten();
+        let hit = Hit {
+            entry,
+            tier,
+            stale,
+            joined: one.waited,
+            refresh,
+        };
+        answer(one.id, Found::Hit(hit));
+    }
+
+    /// The loader's turn: `since` is from before the versions were taken.
+    pub(super) fn lead(&self, one: &Pending, storage: Storage, stamps: Vec<Stamp>, since: Since, answer: &Answer) {
+        if !one.read.loads {
+            self.metrics.misses.add(1);
+            return answer(one.id, Found::Miss);
+        }
+        let now = self.now();
+        let previous = self.loads.with(one.id, |load| {
+            load.storage = storage;
+            load.stamps = stamps;
+            load.since = since.seq;
+            load.channel = since.channel;
+            load.began = since.start;
+            load.previous.clone()
+        });
+        let Some(previous) = previous else {
+            // Abandoned meanwhile: nobody is there to run the loader.
+            if let Storage::Lease(token) = storage {
+                self.release_soon(one.name, token);
+            }
+            return answer(one.id, Found::Retry);
+        };
+        if one.kind != Some(LoadKind::Refresh) {
+            self.metrics.misses.add(1);
+        }
+        self.metrics.loads_started.add(1);
+        let previous = previous.map(|entry| Previous {
+            on_error: now < entry.head().life.error_until,
+            entry,
+        });
+        answer(one.id, Found::Lead(previous));
+    }
+
+    // --- Redis's health, as seen by operations ------------------------------------------------------------
+
+    pub(super) fn redis_answered<T>(&self, sent: Instant, replies: T) -> T {
+        if let Some(link) = &self.link {
+            link.breaker.success();
+        }
+        self.metrics.redis_latency.record(self.now().saturating_sub(sent));
+        replies
+    }
+
+    pub(super) fn redis_failed(&self, session: &Session, fault: &Fault) {
+        self.metrics.redis_errors.add(1);
+        match fault {
+            Fault::Timeout => {
+                if let Some(link) = &self.link {
+                    link.timed_out();
+                }
+            }
+            Fault::Disconnected(_) | Fault::Unfit(_) => session.give_up(),
+            Fault::Refused(_) => {}
+        }
+    }
+
+    pub(super) fn install_version(&self, name: NameHash, version: Version, since: Since) {
+        let slot = self.version_slot(name);
+        let stamp = Stamp { name, version };
+        self.versions.install(stamp, || {
+            self.channel() == since.channel && self.epochs.standing([slot].into_iter(), since.seq) == Standing::Stands
+        });
+    }
+
+    fn version_slot(&self, name: NameHash) -> Slot {
+        if name == self.namespace.whole() {
+            Slot::namespace()
+        } else {
+            Slot::of(name)
+        }
+    }
+
+    /// Reads versions out of script replies; `None` where one is not a version.
+    pub(super) fn version_of(&self, reply: &Value, reign: Reign) -> Option<Version> {
+        parse_version(bytes_of(reply)?, reign)
+    }
+}
+
+pub(super) fn bytes_of(value: &Value) -> Option<&[u8]> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes),
+        Value::SimpleString(text) => Some(text.as_bytes()),
+        _ => None,
+    }
+}
+
+pub(super) fn lifetimes(created: Instant, policy: &Policy) -> Lifetimes {
+    let fresh_until = created.saturating_add(policy.ttl.saturating_mul(MS));
+    let after = |window: u64| fresh_until.saturating_add(window.saturating_mul(MS));
+    Lifetimes {
+        created,
+        fresh_until,
+        revalidate_until: after(policy.stale_while_revalidate),
+        error_until: after(policy.stale_if_error),
+    }
+}

@@ -1,0 +1,241 @@
+//! The engine: one per process and (namespace, Redis). It owns the tiers and takes every decision.
+//!
+//! Files in the order of a call: `probe` (memory, synchronous) → `lookup` (Redis, batched) → `lease` (who may
+//! load) → `fill` (the value back) · `write` (set) · `invalidate` · `supervise` (the link's life) ·
+//! `report` (metrics, health).
+
+mod fill;
+mod invalidate;
+mod lease;
+mod lookup;
+mod probe;
+mod report;
+mod supervise;
+mod write;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Weak};
+
+use tokio::runtime::Handle;
+
+pub use fill::{FillRequest, LoadEnd};
+pub use invalidate::{Receipt, Target};
+pub use lookup::{Answer, Found, Hit, Previous, Request, Tier};
+pub use probe::{Probe, Read, Refreshing};
+pub use report::{Coherence, Health};
+pub use write::SetRequest;
+
+use crate::clock::{Clock, Instant};
+use crate::config::Config;
+use crate::envelope::{EntryId, Version};
+use crate::epoch::{Epochs, Slot, Standing};
+use crate::journal::Journal;
+use crate::key::{Kind, NameHash, Namespace, Push, RedisKeys};
+use crate::link::Link;
+use crate::loads::{Load, LoadId, Loads, OwnerId, Storage};
+use crate::memory::{Entry, Memory};
+use crate::metrics::Metrics;
+use crate::redis::session::Session;
+use crate::retry::Retries;
+use crate::versions::VersionTable;
+
+/// Versions live at least this long: longer than almost every entry, and renewed with each fill.
+const SHORTEST_VERSION_LIFE: u64 = 3_600_000;
+
+#[derive(Debug)]
+pub struct Engine {
+    pub config: Config,
+    pub namespace: Namespace,
+    pub metrics: Metrics,
+    keys: RedisKeys,
+    clock: Arc<dyn Clock>,
+    runtime: Handle,
+    epochs: Epochs,
+    memory: Option<Memory>,
+    link: Option<Arc<Link>>,
+    versions: VersionTable,
+    journal: Journal,
+    loads: Loads,
+    retries: Retries,
+    /// First half of every token: this process; second half: a count.
+    process: u64,
+    tokens: AtomicU64,
+    owners: AtomicU64,
+    longest_hard_ttl: AtomicU64,
+    warning: std::sync::Mutex<Option<String>>,
+    closed: AtomicBool,
+    myself: Weak<Engine>,
+}
+
+impl Engine {
+    /// Makes an engine. Never waits: the first operation that needs Redis starts to connect.
+    #[must_use]
+    pub fn new(config: Config, clock: Arc<dyn Clock>, runtime: Handle) -> Arc<Self> {
+        let namespace = Namespace::new(&config.namespace);
+        let mut seed = [0; 16];
+        // Without randomness from the system, the address space and the time still differ per process.
+        if getrandom::fill(&mut seed).is_err() {
+            let salt = [clock.now(), u64::from(std::process::id())];
+            seed[..8].copy_from_slice(&salt[0].to_le_bytes());
+            seed[8..].copy_from_slice(&salt[1].to_le_bytes());
+        }
+        let half = |at: usize| {
+            let mut word = [0; 8];
+            word.copy_from_slice(&seed[at..at + 8]);
+            u64::from_le_bytes(word)
+        };
+        Arc::new_cyclic(|myself| Self {
+            keys: RedisKeys::new(namespace.name()),
+            journal: Journal::new(namespace.whole()),
+            namespace,
+            clock,
+            runtime,
+            epochs: Epochs::default(),
+            memory: (config.memory_bytes > 0).then(|| Memory::new(config.memory_bytes)),
+            link: config.redis.clone().map(|redis| Arc::new(Link::new(redis))),
+            versions: VersionTable::default(),
+            loads: Loads::default(),
+            retries: Retries::default(),
+            process: half(0),
+            tokens: AtomicU64::new(half(8)),
+            owners: AtomicU64::new(0),
+            longest_hard_ttl: AtomicU64::new(0),
+            metrics: Metrics::default(),
+            warning: std::sync::Mutex::default(),
+            closed: AtomicBool::new(false),
+            myself: myself.clone(),
+            config,
+        })
+    }
+
+    /// A new JavaScript context.
+    pub fn new_owner(&self) -> OwnerId {
+        self.owners.fetch_add(1, SeqCst) + 1
+    }
+
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    fn me(&self) -> Arc<Self> {
+        self.myself
+            .upgrade()
+            .expect("called through a reference that keeps the engine alive")
+    }
+
+    /// A token that no other attempt anywhere has: the process, a count, and a byte that READ may mark.
+    fn token(&self) -> EntryId {
+        let mut token = [0; 16];
+        token[..8].copy_from_slice(&self.process.to_be_bytes());
+        let count = self.tokens.fetch_add(1, SeqCst);
+        token[8..15].copy_from_slice(&count.to_be_bytes()[1..]);
+        token
+    }
+
+    /// The link, started.
+    fn link(&self) -> Option<&Arc<Link>> {
+        let link = self.link.as_ref()?;
+        if !self.closed.load(SeqCst) && link.start() {
+            self.runtime.spawn(supervise::run(self.myself.clone()));
+        }
+        Some(link)
+    }
+
+    /// The session, if Redis may be read and filled now: connected, answering, every invalidation applied.
+    fn trusted_session(&self) -> Option<Arc<Session>> {
+        let link = self.link()?;
+        let session = link.session()?;
+        (!link.breaker.is_open() && self.journal.is_empty()).then_some(session)
+    }
+
+    /// What an entry of `name` with these tags depends on.
+    fn slots(&self, name: NameHash, tags: &[NameHash]) -> Vec<Slot> {
+        let own = [Slot::namespace(), Slot::of(name)];
+        own.into_iter().chain(tags.iter().map(|tag| Slot::of(*tag))).collect()
+    }
+
+    fn standing(&self, load: &Load) -> Standing {
+        let slots = self.slots(load.name, &load.tags);
+        self.epochs.standing(slots.into_iter(), load.since)
+    }
+
+    /// The version of a tag from the table, while the heartbeats vouch for it.
+    fn known_version(&self, name: NameHash) -> Option<Version> {
+        let link = self.link.as_ref()?;
+        link.is_coherent(self.now()).then(|| self.versions.get(name)).flatten()
+    }
+
+    /// Life of version keys, ms: twice the longest entry.
+    fn version_life(&self) -> u64 {
+        (self.longest_hard_ttl.load(SeqCst) * 2).max(SHORTEST_VERSION_LIFE)
+    }
+
+    fn remember(&self, name: NameHash, entry: Entry) {
+        if let Some(memory) = &self.memory {
+            memory.insert(name, entry);
+        }
+    }
+
+    /// The local effect of an invalidation: what depends on it does not stand from here on.
+    fn bump(&self, push: Push) {
+        self.epochs.bump(push);
+        if push.kind != Kind::Key {
+            self.versions.remove(push.name);
+        }
+        self.detach();
+    }
+
+    /// Loads that do not stand any more give their leases back at once: others need not wait for them.
+    fn detach(&self) {
+        let fallen: Vec<LoadId> = {
+            let loads = self.loads.lock();
+            let falls = |load: &&Load| load.token().is_some() && self.standing(load) == Standing::Removed;
+            loads.iter().filter(falls).map(|load| load.id).collect()
+        };
+        for id in fallen {
+            let lease = self.loads.with(id, |load| {
+                let token = load.token();
+                load.storage = Storage::Nowhere;
+                (load.name, token)
+            });
+            if let Some((name, Some(token))) = lease {
+                self.metrics.loads_fenced.add(1);
+                self.release_soon(name, token);
+            }
+        }
+    }
+
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(SeqCst)
+    }
+
+    /// Ends the connections. What is asked of the engine after that is answered without Redis.
+    pub fn close(&self) {
+        self.closed.store(true, SeqCst);
+        if let Some(link) = &self.link {
+            if let Some(session) = link.session() {
+                session.give_up();
+            }
+            link.wake.notify_one();
+        }
+    }
+
+    fn set_warning(&self, text: String) {
+        if let Ok(mut warning) = self.warning.lock() {
+            *warning = Some(text);
+        }
+    }
+
+    /// A change of Redis's state that the user should hear of, once.
+    pub fn take_warning(&self) -> Option<String> {
+        self.warning.lock().ok()?.take()
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,188 @@
+//! The synchronous half of a read: memory, then the table of loads. No lock is held while an entry is read,
+//! no runtime is touched; this is the path of a memory hit.
+
+use super::Engine;
+use crate::clock::Instant;
+use crate::epoch::{Slot, Standing};
+use crate::freshness::{freshness, Freshness};
+use crate::key::NameHash;
+use crate::loads::{Load, LoadId, LoadKind, NewLoad, OwnerId};
+use crate::memory::Entry;
+
+/// What the caller asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Read {
+    /// The reader's own ttl (ns): shortens freshness only.
+    pub ttl: Option<u64>,
+    pub refresh: Refreshing,
+    /// Whether a miss begins a load (`getOrSet`) or not (`get`).
+    pub loads: bool,
+    pub owner: OwnerId,
+}
+
+/// API: `refresh`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refreshing {
+    Auto,
+    Force,
+    Never,
+}
+
+#[derive(Debug)]
+pub enum Probe {
+    Fresh(Entry),
+    /// Served now; the load, if any, is the caller's to run in the background.
+    Stale(Entry, Option<LoadId>),
+    /// Somebody in this process is loading it: join.
+    Join(LoadId),
+    /// A load of the caller's own has begun: look up, then perhaps load.
+    Lead(LoadId),
+    /// `get` only: not in memory.
+    Miss,
+}
+
+impl Engine {
+    /// Looks into memory; on a miss joins or begins a load.
+    pub fn probe(&self, key: &str, read: Read) -> Probe {
+        let name = self.namespace.key(key);
+        let now = self.now();
+        if let Some(link) = &self.link {
+            link.note_activity(now);
+        }
+        let mut previous = None;
+        if read.refresh != Refreshing::Force {
+            if let Some((entry, fresh)) = self.servable(name, key, read.ttl, now) {
+                match fresh {
+                    Freshness::Fresh => {
+                        self.count_memory_hit(now);
+                        return Probe::Fresh(entry);
+                    }
+                    Freshness::Stale => {
+                        self.count_memory_hit(now);
+                        self.metrics.stale.add(1);
+                        let load = self.begin_refresh(name, &entry, read, now);
+                        return Probe::Stale(entry, load);
+                    }
+                    Freshness::StaleIfError => previous = Some(entry),
+                    Freshness::Expired => {}
+                }
+            }
+        }
+        self.metrics.memory_misses.add(1);
+        if !read.loads {
+            return Probe::Miss;
+        }
+        self.join_or_lead(name, key, read, previous, now)
+    }
+
+    /// The memory entry, if nothing that it depends on was invalidated and that is proven.
+    pub(super) fn servable(
+        &self,
+        name: NameHash,
+        key: &str,
+        ttl: Option<u64>,
+        now: Instant,
+    ) -> Option<(Entry, Freshness)> {
+        let entry = self.memory.as_ref()?.get(name)?;
+        let head = entry.head();
+        if entry.key() != key.as_bytes() {
+            return None;
+        }
+        if let Some(link) = &self.link {
+            if !link.proves(head.channel, head.proof, now) {
+                return None;
+            }
+        }
+        let staled = match self.epochs.standing(entry.slots(), head.since) {
+            Standing::Stands => head.marked_stale,
+            Standing::Staled => true,
+            Standing::Removed => return None,
+        };
+        let fresh = freshness(&head.life, ttl, staled, now);
+        Some((entry, fresh))
+    }
+
+    fn count_memory_hit(&self, began: Instant) {
+        self.metrics.memory_hits.add(1);
+        self.metrics.hits.add(1);
+        // Every 64th: two looks at the clock would be a fifth of the whole hit.
+        if self.metrics.memory_hits.get() % 64 == 1 {
+            let taken = self.now().saturating_sub(began);
+            self.metrics.memory_latency.record(taken);
+        }
+    }
+
+    fn join_or_lead(&self, name: NameHash, key: &str, read: Read, previous: Option<Entry>, now: Instant) -> Probe {
+        let mut loads = self.loads.lock();
+        let mut after = None;
+        if let Some(load) = loads.latest(name) {
+            if &*load.key == key && read.refresh != Refreshing::Force {
+                if self.may_join(load, now) {
+                    return Probe::Join(load.id);
+                }
+                // Not to be joined, but perhaps only because its tags are not all known yet: its entry may
+                // turn out to be good, and two loads of one key are one too many.
+                let own = [Slot::namespace(), Slot::of(name)].into_iter();
+                if self.epochs.standing(own, load.since) == Standing::Stands {
+                    after = Some(load.done());
+                }
+            }
+        }
+        let force = read.refresh == Refreshing::Force;
+        Probe::Lead(loads.begin(NewLoad {
+            name,
+            key: key.into(),
+            kind: if force { LoadKind::Force } else { LoadKind::Read },
+            owner: read.owner,
+            since: self.epochs.now(),
+            channel: self.channel(),
+            began: now,
+            bad: previous.as_ref().map(|entry| entry.head().id.to_vec()),
+            previous,
+            after,
+        }))
+    }
+
+    /// A load is joined only while it stands, and its loader may still name tags: while no group fell since.
+    fn may_join(&self, load: &Load, now: Instant) -> bool {
+        if self.epochs.any_group_since(load.since) {
+            return false;
+        }
+        if self.standing(load) != Standing::Stands {
+            return false;
+        }
+        self.link
+            .as_ref()
+            .is_none_or(|link| link.proves(load.channel, load.began, now))
+    }
+
+    pub(super) fn channel(&self) -> u64 {
+        self.link.as_ref().map_or(0, |link| link.channel())
+    }
+
+    /// Begins the refresh of a stale entry, unless one is under way here or failed a moment ago.
+    pub(super) fn begin_refresh(&self, name: NameHash, entry: &Entry, read: Read, now: Instant) -> Option<LoadId> {
+        if read.refresh == Refreshing::Never || !read.loads || !self.retries.may(name, now) {
+            return None;
+        }
+        let mut loads = self.loads.lock();
+        if loads
+            .latest(name)
+            .is_some_and(|load| self.standing(load) == Standing::Stands)
+        {
+            return None;
+        }
+        Some(loads.begin(NewLoad {
+            name,
+            key: String::from_utf8_lossy(entry.key()).into(),
+            kind: LoadKind::Refresh,
+            owner: read.owner,
+            since: self.epochs.now(),
+            channel: self.channel(),
+            began: now,
+            bad: Some(entry.head().id.to_vec()),
+            previous: Some(entry.clone()),
+            after: None,
+        }))
+    }
+}

@@ -1,0 +1,176 @@
+//! What the engine tells of itself: metrics and health.
+
+use std::time::Duration;
+
+use serde_json::{json, Value as Json};
+use tokio::time::Instant as Deadline;
+
+use super::Engine;
+use crate::breaker::BreakerState;
+use crate::link::LinkState;
+use crate::memory::MemoryUse;
+use crate::metrics::{Counter, Percentiles};
+use crate::redis::wire::Budget;
+
+/// How peers' invalidations reach memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coherence {
+    Tracking,
+    None,
+}
+
+/// The answer to "how is Redis now?".
+#[derive(Clone, Debug, PartialEq)]
+pub enum Health {
+    MemoryOnly,
+    /// Round trip just measured.
+    Ok(Duration, Coherence),
+    /// Why.
+    Degraded(String),
+}
+
+impl Engine {
+    /// Asks Redis now, within `commandTimeout`.
+    pub async fn health(&self) -> Health {
+        let Some(link) = self.link() else {
+            return Health::MemoryOnly;
+        };
+        let mut budget = Budget::new(link.config.command_timeout);
+        link.first_session(budget.until()).await;
+        let Some(session) = link.session() else {
+            return Health::Degraded(match link.state() {
+                LinkState::Down(why) => why,
+                _ => "not connected yet".into(),
+            });
+        };
+        let sent = self.now();
+        match session.data.all(redis::pipe().cmd("PING"), &mut budget).await {
+            Ok(_) => {
+                let taken = self.now() - sent;
+                link.note_latency(taken);
+                Health::Ok(Duration::from_nanos(taken), self.coherence())
+            }
+            Err(fault) => Health::Degraded(fault.to_string()),
+        }
+    }
+
+    /// Resolves when Redis has answered once.
+    ///
+    /// # Errors
+    /// Why it has not, at the connect deadline.
+    pub async fn ready(&self) -> Result<(), String> {
+        let Some(link) = self.link() else {
+            return Ok(());
+        };
+        let until = Deadline::now() + link.config.connect_timeout;
+        link.any_session(until).await.map(|_| ())
+    }
+
+    fn coherence(&self) -> Coherence {
+        let session = self.link.as_ref().and_then(|link| link.session());
+        match session {
+            Some(session) if session.coherence.is_some() => Coherence::Tracking,
+            _ => Coherence::None,
+        }
+    }
+
+    /// Counters and state as JSON, in the shape of the public `Metrics` (without `process`).
+    #[must_use]
+    pub fn report(&self) -> Json {
+        let metrics = &self.metrics;
+        let tier = |hits: &Counter, misses: &Counter| (hits.get(), misses.get());
+        let (hits, misses) = tier(&metrics.hits, &metrics.misses);
+        let (memory_hits, memory_misses) = tier(&metrics.memory_hits, &metrics.memory_misses);
+        let (redis_hits, redis_misses) = tier(&metrics.redis_hits, &metrics.redis_misses);
+        let memory = self.memory.as_ref().map(|m| m.usage()).unwrap_or_default();
+        let MemoryUse {
+            entries,
+            bytes,
+            max_bytes,
+            evictions,
+        } = memory;
+        let failed = metrics.loads_failed.get() + metrics.loads_timed_out.get();
+        json!({
+            "hits": hits,
+            "misses": misses,
+            "stale": metrics.stale.get(),
+            "errors": failed + metrics.redis_errors.get(),
+            "hitRate": rate(hits, misses),
+            "memory": {
+                "enabled": self.memory.is_some(),
+                "hits": memory_hits,
+                "misses": memory_misses,
+                "hitRate": rate(memory_hits, memory_misses),
+                "entries": entries,
+                "bytes": bytes,
+                "maxBytes": max_bytes,
+                "evictions": evictions,
+            },
+            "redis": self.report_redis(redis_hits, redis_misses),
+            "loads": {
+                "started": metrics.loads_started.get(),
+                "succeeded": metrics.loads_succeeded.get(),
+                "failed": metrics.loads_failed.get(),
+                "timedOut": metrics.loads_timed_out.get(),
+                "joined": metrics.loads_joined.get(),
+                "refreshed": metrics.loads_refreshed.get(),
+                "fenced": metrics.loads_fenced.get(),
+            },
+            "invalidations": {
+                "applied": metrics.invalidations_applied.get(),
+                "queued": metrics.invalidations_queued.get(),
+                "received": metrics.invalidations_received.get(),
+            },
+            "latency": {
+                "memory": percentiles(metrics.memory_latency.percentiles()),
+                "redis": percentiles(metrics.redis_latency.percentiles()),
+                "load": percentiles(metrics.load_latency.percentiles()),
+            },
+        })
+    }
+
+    fn report_redis(&self, hits: u64, misses: u64) -> Json {
+        let link = self.link.as_ref();
+        let breaker = link.map_or(BreakerState::Closed, |link| link.breaker.state());
+        let connected = link.is_some_and(|link| link.session().is_some() && !link.is_known_down());
+        let latency = link.and_then(|link| link.latency());
+        json!({
+            "enabled": link.is_some(),
+            "topology": if link.is_some() { "standalone" } else { "none" },
+            "hits": hits,
+            "misses": misses,
+            "hitRate": rate(hits, misses),
+            "errors": self.metrics.redis_errors.get(),
+            "coherence": match self.coherence() {
+                Coherence::Tracking => "tracking",
+                Coherence::None => "none",
+            },
+            "breaker": match breaker {
+                BreakerState::Closed => "closed",
+                BreakerState::Open => "open",
+                BreakerState::HalfOpen => "half-open",
+            },
+            "health": {
+                "connected": connected,
+                "latency": latency.map(|ns| round(ns as f64 / 1e6, 1_000.0)),
+            },
+        })
+    }
+}
+
+/// Per cent with two decimals; 0 of nothing is 0.
+fn rate(hits: u64, misses: u64) -> f64 {
+    if hits + misses == 0 {
+        return 0.0;
+    }
+    round(hits as f64 / (hits + misses) as f64 * 100.0, 100.0)
+}
+
+fn round(value: f64, steps: f64) -> f64 {
+    (value * steps).round() / steps
+}
+
+fn percentiles(of: Percentiles) -> Json {
+    let ms = |value: f64| round(value, 1e6);
+    json!({ "p50": ms(of.p50), "p99": ms(of.p99), "max": ms(of.max) })
+}

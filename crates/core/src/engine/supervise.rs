@@ -1,0 +1,273 @@
+//! The link's life: connect, arm, keep proving, replace. One task per engine; it holds the engine only while
+//! it works, and ends with it.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use redis::Value;
+use tokio::time::timeout;
+
+use super::Engine;
+use crate::config::RedisConfig;
+use crate::envelope::Reign;
+use crate::key::{Kind, Mode, Push};
+use crate::link::{Link, LinkState};
+use crate::redis::fault::Fault;
+use crate::redis::session::{Listener, Pushed, Session};
+use crate::redis::wire::Budget;
+
+/// Between heartbeats while memory is read.
+const BEAT: Duration = Duration::from_millis(150);
+/// Between probes of a Redis that stopped answering.
+const PROBE: Duration = Duration::from_millis(100);
+/// Heartbeats without an answer, and without a single byte, that end a session.
+const SILENCE: u32 = 3;
+/// Longest pause between attempts to connect.
+const LONGEST_PAUSE: u64 = 1_000;
+
+/// Runs until the engine is gone.
+pub(super) async fn run(engine: Weak<Engine>) {
+    let mut failures = 0_u32;
+    loop {
+        let Some(this) = engine.upgrade().filter(|e| !e.is_closed()) else {
+            return;
+        };
+        match this.establish().await {
+            Ok(session) => {
+                failures = 0;
+                drop(this);
+                live(&engine, &session).await;
+                let Some(this) = engine.upgrade() else { return };
+                this.link_lost(&session, "the connection ended");
+            }
+            Err(fault) => {
+                failures += 1;
+                this.link_down(&fault.to_string());
+            }
+        }
+        pause(&engine, failures).await;
+    }
+}
+
+/// Full jitter, so that the processes of a fleet do not come back at the same moment. The first attempt after a
+/// loss is at once.
+async fn pause(engine: &Weak<Engine>, failures: u32) {
+    if failures == 0 {
+        return;
+    }
+    let longest = (50_u64 << failures.min(6)).min(LONGEST_PAUSE);
+    let Some(random) = engine.upgrade().map(|e| e.jitter()) else {
+        return;
+    };
+    tokio::time::sleep(Duration::from_millis(10 + random % longest)).await;
+}
+
+/// Keeps a session proven until it is over.
+async fn live(engine: &Weak<Engine>, session: &Arc<Session>) {
+    let mut silence = Silence::default();
+    loop {
+        let Some(this) = engine.upgrade().filter(|e| !e.is_closed()) else {
+            return;
+        };
+        let Some(link) = &this.link else { return };
+        if session.is_over() {
+            return;
+        }
+
+        // 1. Redis stopped answering: probe until it does.
+        if link.breaker.is_open() {
+            let alive = this.probe_redis(link, session).await;
+            if silence.heard(alive, session.data.arrived()) >= SILENCE {
+                return session.give_up();
+            }
+            if !alive {
+                tokio::time::sleep(PROBE).await;
+                continue;
+            }
+        }
+        // 2. Invalidations first: until they are applied, Redis is not trusted.
+        let undrained = this.drain(session).await.is_err();
+        // 3. A heartbeat, while somebody reads.
+        if link.is_active(this.now()) {
+            let alive = this.beat(link, session).await;
+            let wire = session.coherence.as_ref().unwrap_or(&session.data);
+            if silence.heard(alive, wire.arrived()) >= SILENCE {
+                return session.give_up();
+            }
+        }
+        // 4. Sleep, without keeping the engine alive: until the next beat, somebody's demand, or the end.
+        let nap = match (undrained, link.is_active(this.now())) {
+            (true, _) => PROBE,
+            (false, true) => BEAT,
+            (false, false) => Duration::from_secs(3_600),
+        };
+        let link = Arc::clone(link);
+        drop(this);
+        tokio::select! {
+            () = link.wake.notified() => {}
+            () = session.ended() => {}
+            () = tokio::time::sleep(nap) => {}
+        }
+    }
+}
+
+#[derive(Default)]
+struct Silence {
+    beats: u32,
+    arrived: u64,
+}
+
+impl Silence {
+    /// Counts unanswered beats on a link on which nothing arrives.
+    fn heard(&mut self, answered: bool, arrived: u64) -> u32 {
+        if answered || arrived != self.arrived {
+            self.beats = 0;
+        } else {
+            self.beats += 1;
+        }
+        self.arrived = arrived;
+        self.beats
+    }
+}
+
+impl Engine {
+    /// Connects and arms a session, applies what is noted, and only then lets anyone trust it.
+    async fn establish(self: &Arc<Self>) -> Result<Arc<Session>, Fault> {
+        let link = self.link.as_ref().ok_or(Fault::Timeout)?;
+        let weak = Arc::downgrade(self);
+        let listener: Listener = Arc::new(move |pushed| {
+            if let Some(engine) = weak.upgrade() {
+                engine.heard(pushed);
+            }
+        });
+        let RedisConfig { connect_timeout, .. } = link.config;
+        let connecting = Session::connect(&link.config, &self.keys, &*self.clock, listener);
+        let session = timeout(connect_timeout, connecting)
+            .await
+            .map_err(|_| Fault::Timeout)??;
+        let session = Arc::new(session);
+
+        // 1. Tracking is armed and proven: what was read before has perhaps missed a push.
+        self.versions.clear();
+        link.next_channel();
+        // 2. The first basis is from after that.
+        if !self.beat(link, &session).await {
+            return Err(Fault::Unfit("the first heartbeat was not answered".into()));
+        }
+        // 3. Invalidations that Redis missed come before anything is read from it.
+        self.drain(&session).await?;
+        link.breaker.close();
+        self.tell_up(&session);
+        link.set_state(LinkState::Up(Arc::clone(&session)));
+        Ok(session)
+    }
+
+    /// One heartbeat: reads the namespace's version (which keeps it warm) and the server's clock.
+    async fn beat(&self, link: &Link, session: &Arc<Session>) -> bool {
+        let wire = session.coherence.as_ref().unwrap_or(&session.data);
+        let mut pipeline = redis::pipe();
+        pipeline
+            .cmd("GET")
+            .arg(self.keys.versions(self.namespace.whole()))
+            .cmd("TIME");
+        let mut budget = Budget::new(link.config.command_timeout);
+        let since = self.since();
+        match wire.all(&pipeline, &mut budget).await {
+            Ok(replies) => {
+                session.set_time(&replies[1], since.start, &*self.clock);
+                self.check_namespace(&replies[0], session.reign, since);
+                if session.coherence.is_some() {
+                    link.set_basis(since.start, self.now());
+                } else {
+                    link.note_latency(self.now() - since.start);
+                }
+                true
+            }
+            Err(fault) => {
+                self.metrics.redis_errors.add(1);
+                if fault != Fault::Timeout {
+                    session.give_up();
+                }
+                false
+            }
+        }
+    }
+
+    /// A namespace version that differs from ours without a push means that one was lost: everything falls.
+    fn check_namespace(&self, reply: &Value, reign: Reign, since: super::lookup::Since) {
+        let whole = self.namespace.whole();
+        let known = self.versions.get(whole);
+        match (self.version_of(reply, reign), known) {
+            (Some(now), Some(known)) if now != known => {
+                self.bump(Push {
+                    name: whole,
+                    kind: Kind::Namespace,
+                    mode: Mode::Remove,
+                });
+            }
+            (Some(version), None) => self.install_version(whole, version, since),
+            (None, _) => self.versions.remove(whole),
+            _ => {}
+        }
+    }
+
+    async fn probe_redis(&self, link: &Link, session: &Arc<Session>) -> bool {
+        link.breaker.probe();
+        let mut budget = Budget::new(link.config.command_timeout);
+        let ping = session.data.all(redis::pipe().cmd("PING"), &mut budget).await;
+        if let Err(Fault::Disconnected(_) | Fault::Unfit(_)) = ping {
+            session.give_up();
+        }
+        let alive = ping.is_ok();
+        // Closed only after the drain: until then reads must not reach Redis.
+        link.breaker.probed(alive && self.drain(session).await.is_ok());
+        alive
+    }
+
+    /// A push arrived; runs inline, in the order of the wire.
+    fn heard(&self, pushed: Pushed) {
+        let Some(link) = &self.link else { return };
+        match pushed {
+            Pushed::Invalidated(push) => {
+                self.metrics.invalidations_received.add(1);
+                self.bump(push);
+            }
+            Pushed::Everything => {
+                link.next_channel();
+                self.versions.clear();
+            }
+            Pushed::Lease(name) => link.lease_changed(name),
+        }
+    }
+
+    fn link_lost(&self, session: &Session, why: &str) {
+        session.give_up();
+        let Some(link) = &self.link else { return };
+        link.set_state(LinkState::Down(why.to_owned()));
+        link.all_leases_changed();
+    }
+
+    fn link_down(&self, why: &str) {
+        let Some(link) = &self.link else { return };
+        let known = matches!(link.state(), LinkState::Down(_));
+        link.set_state(LinkState::Down(why.to_owned()));
+        if !known || link.tell_once() {
+            self.set_warning(format!(
+                "Redis cannot be reached ({why}); values come from memory and from loaders until it is back"
+            ));
+        }
+    }
+
+    fn tell_up(&self, session: &Session) {
+        if let Some(why) = &session.tracking_refused {
+            self.set_warning(format!(
+                "Redis refuses CLIENT TRACKING ({why}); memory is served at most `maxUnverified` old"
+            ));
+        }
+    }
+
+    fn jitter(&self) -> u64 {
+        let token = self.token();
+        xxhash_rust::xxh3::xxh3_64(&token)
+    }
+}

@@ -1,0 +1,194 @@
+//! `set`: an invalidation of the key and a fill in one. TAKE removes the entry and fences off every load that
+//! runs; only after its reply the value goes in, under the same lease. A plain write that also voids fills would
+//! bring the old value back when it ran late.
+
+use std::sync::Arc;
+
+use redis::Value;
+
+use super::lookup::lifetimes;
+use super::Engine;
+use crate::envelope::{EntryId, Envelope, Payload, Policy, Stamp};
+use crate::epoch::{Slot, Standing};
+use crate::key::{Kind, Mode, NameHash, Push};
+use crate::memory::{Entry, NewEntry};
+use crate::redis::fault::Fault;
+use crate::redis::script::{Script, ScriptCall};
+use crate::redis::session::Session;
+use crate::redis::wire::Budget;
+
+#[derive(Clone, Debug)]
+pub struct SetRequest {
+    pub key: Box<str>,
+    pub payload: Payload,
+    pub policy: Policy,
+    pub tags: Vec<Box<str>>,
+}
+
+/// A value on its way, with the point from which its dependencies are judged.
+struct Setting {
+    request: SetRequest,
+    name: NameHash,
+    tags: Vec<NameHash>,
+    since: u64,
+    channel: u64,
+    began: u64,
+}
+
+impl Engine {
+    /// Stores a value; every load of the key that runs now, anywhere, is refused. Never fails because of Redis.
+    pub async fn set(self: Arc<Self>, request: SetRequest) {
+        let name = self.namespace.key(&request.key);
+        let setting = Setting {
+            tags: request.tags.iter().map(|t| self.namespace.tag(t)).collect(),
+            name,
+            since: self.epochs.now(),
+            channel: self.channel(),
+            began: self.now(),
+            request,
+        };
+        let own = Push {
+            name,
+            kind: Kind::Key,
+            mode: Mode::Remove,
+        };
+        self.bump(own);
+        let Some(link) = self.link() else {
+            let since = self.epochs.now();
+            return self.keep_set(&setting, since, self.token());
+        };
+        let mut budget = Budget::new(link.config.command_timeout * 2);
+        link.first_session(budget.until()).await;
+        let Some(session) = self.trusted_session() else {
+            self.note_unreached(name);
+            self.bump(own);
+            return self.keep_set(&setting, self.epochs.now(), self.token());
+        };
+
+        // 1. TAKE, with the versions of what the value depends on.
+        let token = self.token();
+        let taken = self.take_for_set(&setting, token, &session, &mut budget).await;
+        if taken.is_err() {
+            self.note_unreached(name);
+        }
+        // 2. As with an invalidation: what began before the reply falls once more.
+        self.bump(own);
+        let since = self.epochs.now();
+        match taken {
+            // 3. FILL with the same token; refused means that a later write or invalidation won.
+            Ok(stamps) if self.undisturbed(&setting) => {
+                let filled = self.fill_for_set(&setting, token, stamps, &session, &mut budget).await;
+                if filled {
+                    self.keep_set(&setting, since, token);
+                }
+            }
+            Ok(_) => self.release_soon(name, token),
+            Err(fault) => {
+                self.redis_failed(&session, &fault);
+                self.keep_set(&setting, since, self.token());
+            }
+        }
+    }
+
+    async fn take_for_set(
+        &self,
+        setting: &Setting,
+        token: EntryId,
+        session: &Arc<Session>,
+        budget: &mut Budget,
+    ) -> Result<Vec<Stamp>, Fault> {
+        let names: Vec<NameHash> = std::iter::once(self.namespace.whole())
+            .chain(setting.tags.iter().copied())
+            .collect();
+        let mut calls: Vec<ScriptCall> = names.iter().map(|name| self.tagget(*name)).collect();
+        calls.push(self.take(setting.name, &token, 'r'));
+        let sent = self.now();
+        let replies = session.data.scripts(&calls, budget).await?;
+        let replies = self.redis_answered(sent, replies);
+        let stamp = |(name, reply): (&NameHash, &Value)| {
+            let version = self.version_of(reply, session.reign)?;
+            Some(Stamp { name: *name, version })
+        };
+        let stamps: Option<Vec<Stamp>> = names.iter().zip(&replies).map(stamp).collect();
+        match (replies.last(), stamps) {
+            (Some(Value::Int(1)), Some(stamps)) => Ok(stamps),
+            (Some(Value::ServerError(error)), _) => Err(error.into()),
+            _ => Err(Fault::Refused("the versions could not be read".into())),
+        }
+    }
+
+    async fn fill_for_set(
+        &self,
+        setting: &Setting,
+        token: EntryId,
+        stamps: Vec<Stamp>,
+        session: &Arc<Session>,
+        budget: &mut Budget,
+    ) -> bool {
+        let SetRequest {
+            key, payload, policy, ..
+        } = &setting.request;
+        let envelope = Envelope {
+            marked_stale: false,
+            codec: payload.codec,
+            ascii: payload.ascii,
+            id: token,
+            reign: session.reign,
+            created: session.server_time(&*self.clock),
+            policy: *policy,
+            stamps,
+            key,
+            payload: &payload.bytes,
+        };
+        let push = Push {
+            name: setting.name,
+            kind: Kind::Key,
+            mode: Mode::Remove,
+        };
+        let call = ScriptCall::new(Script::Fill)
+            .key(self.keys.entry(setting.name))
+            .key(self.keys.lease(setting.name))
+            .key(self.keys.vehicle(push))
+            .arg(token)
+            .arg(envelope.encode())
+            .number(policy.hard_ttl().max(1))
+            .arg("");
+        match session.data.scripts(&[call], budget).await {
+            Ok(replies) => matches!(replies.first(), Some(Value::Int(1))),
+            Err(fault) => {
+                self.redis_failed(session, &fault);
+                false
+            }
+        }
+    }
+
+    /// No tag of the value, nor the namespace, was invalidated since `set` was called.
+    fn undisturbed(&self, setting: &Setting) -> bool {
+        let tags = setting.tags.iter().map(|tag| Slot::of(*tag));
+        let slots = std::iter::once(Slot::namespace()).chain(tags);
+        self.epochs.standing(slots, setting.since) != Standing::Removed
+    }
+
+    fn keep_set(&self, setting: &Setting, since: u64, id: EntryId) {
+        if !self.undisturbed(setting) {
+            return;
+        }
+        let SetRequest {
+            key, payload, policy, ..
+        } = &setting.request;
+        let entry = Entry::new(&NewEntry {
+            key,
+            payload: &payload.bytes,
+            codec: payload.codec,
+            ascii: payload.ascii,
+            life: lifetimes(self.now(), policy),
+            id,
+            since,
+            channel: setting.channel,
+            proof: setting.began,
+            marked_stale: false,
+            slots: &self.slots(setting.name, &setting.tags),
+        });
+        self.remember(setting.name, entry);
+    }
+}

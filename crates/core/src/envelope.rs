@@ -1,0 +1,274 @@
+//! The envelope: what an entry is in Redis. A fixed header, stamps of what the entry depends on, key, payload.
+//!
+//! Times are Redis's own (ms), so that every process judges an entry alike. Anything unknown or damaged
+//! (format, codec, length, checksum) is a miss and a count, never an error for the caller.
+//!
+//! ```text
+//!  0 magic "TC" · 2 format · 3 mark (outside the checksum) · 4 codec · 5 flags · 6 stamps u16
+//!  8 id [16] (the token that filled it) · 24 reign · 32 created · 40 ttl · 48 staleWhileRevalidate
+//! 56 staleIfError · 64 rules (g, n) · 80 key length u32 · 84 payload length u32 · 88 checksum
+//! 96 stamps (name 16, removed 8, staled 8, reign 8)… · key · payload                  all little-endian
+//! ```
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::key::NameHash;
+
+const MAGIC: [u8; 2] = *b"TC";
+const FORMAT: u8 = 1;
+const HEADER: usize = 96;
+const STAMP: usize = 40;
+const ASCII: u8 = 1;
+
+/// The token under which an entry was loaded; its identity.
+pub type EntryId = [u8; 16];
+
+/// Which server's history a version belongs to: a hash of its `run_id` and `master_replid`. Versions of
+/// different reigns are never equal, so nothing from before a restart or a failover is valid after it.
+pub type Reign = u64;
+
+/// A value as bytes, with what its reader must know. The core never looks inside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payload {
+    /// Which form the bytes have; the JS layer's business.
+    pub codec: u8,
+    /// All bytes are below 0x80: JavaScript can make a one-byte string of them at once.
+    pub ascii: bool,
+    pub bytes: Box<[u8]>,
+}
+
+/// How long a value lives, ms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    pub ttl: u64,
+    pub stale_while_revalidate: u64,
+    pub stale_if_error: u64,
+}
+
+impl Policy {
+    /// From storage to the end of the longest window.
+    #[must_use]
+    pub fn hard_ttl(&self) -> u64 {
+        self.ttl + self.stale_while_revalidate.max(self.stale_if_error)
+    }
+}
+
+/// The versions of a tag or a namespace: made by the server, compared by equality.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version {
+    pub removed: u64,
+    pub staled: u64,
+    pub reign: Reign,
+}
+
+/// A dependency and the version it had when the load began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    pub name: NameHash,
+    pub version: Version,
+}
+
+/// An envelope taken apart.
+#[derive(Clone, Debug)]
+pub struct Envelope<'a> {
+    pub marked_stale: bool,
+    pub codec: u8,
+    pub ascii: bool,
+    pub id: EntryId,
+    pub reign: Reign,
+    /// When it was stored, ms of Redis's clock.
+    pub created: u64,
+    pub policy: Policy,
+    /// The namespace first, then the tags.
+    pub stamps: Vec<Stamp>,
+    pub key: &'a str,
+    pub payload: &'a [u8],
+}
+
+/// Why bytes are no envelope of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed(pub &'static str);
+
+impl Envelope<'_> {
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let size = HEADER + self.stamps.len() * STAMP + self.key.len() + self.payload.len();
+        let mut out = Vec::with_capacity(size);
+        out.extend_from_slice(&MAGIC);
+        out.extend_from_slice(&[
+            FORMAT,
+            u8::from(self.marked_stale),
+            self.codec,
+            if self.ascii { ASCII } else { 0 },
+        ]);
+        out.extend_from_slice(&(self.stamps.len() as u16).to_le_bytes());
+        out.extend_from_slice(&self.id);
+        let Policy {
+            ttl,
+            stale_while_revalidate,
+            stale_if_error,
+        } = self.policy;
+        let rules = [0, 0];
+        for word in [
+            self.reign,
+            self.created,
+            ttl,
+            stale_while_revalidate,
+            stale_if_error,
+            rules[0],
+            rules[1],
+        ] {
+            out.extend_from_slice(&word.to_le_bytes());
+        }
+        out.extend_from_slice(&(self.key.len() as u32).to_le_bytes());
+        out.extend_from_slice(&(self.payload.len() as u32).to_le_bytes());
+        out.extend_from_slice(&[0; 8]);
+        for Stamp { name, version } in &self.stamps {
+            out.extend_from_slice(&name.0.to_le_bytes());
+            for word in [version.removed, version.staled, version.reign] {
+                out.extend_from_slice(&word.to_le_bytes());
+            }
+        }
+        out.extend_from_slice(self.key.as_bytes());
+        out.extend_from_slice(self.payload);
+        let sum = checksum(&out);
+        out[88..96].copy_from_slice(&sum.to_le_bytes());
+        out
+    }
+}
+
+impl<'a> Envelope<'a> {
+    /// Takes bytes from Redis apart.
+    ///
+    /// # Errors
+    /// [`Malformed`] when they are not an envelope of this format: to the caller a miss.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        if bytes.len() < HEADER || bytes[..2] != MAGIC {
+            return Err(Malformed("not an envelope"));
+        }
+        if bytes[2] != FORMAT {
+            return Err(Malformed("unknown format"));
+        }
+        let word = |at: usize| u64::from_le_bytes(array(bytes, at));
+        let stamps = usize::from(u16::from_le_bytes(array(bytes, 6)));
+        let key_len = u32::from_le_bytes(array(bytes, 80)) as usize;
+        let payload_len = u32::from_le_bytes(array(bytes, 84)) as usize;
+        let key_at = HEADER + stamps * STAMP;
+        if bytes.len() != key_at + key_len + payload_len {
+            return Err(Malformed("wrong length"));
+        }
+        if checksum(bytes) != word(88) {
+            return Err(Malformed("bad checksum"));
+        }
+        let stamp = |at: usize| Stamp {
+            name: NameHash(u128::from_le_bytes(array(bytes, at))),
+            version: Version {
+                removed: word(at + 16),
+                staled: word(at + 24),
+                reign: word(at + 32),
+            },
+        };
+        Ok(Self {
+            marked_stale: bytes[3] != 0,
+            codec: bytes[4],
+            ascii: bytes[5] & ASCII != 0,
+            id: array(bytes, 8),
+            reign: word(24),
+            created: word(32),
+            policy: Policy {
+                ttl: word(40),
+                stale_while_revalidate: word(48),
+                stale_if_error: word(56),
+            },
+            stamps: (0..stamps).map(|n| stamp(HEADER + n * STAMP)).collect(),
+            key: std::str::from_utf8(&bytes[key_at..key_at + key_len]).map_err(|_| Malformed("key is not UTF-8"))?,
+            payload: &bytes[key_at + key_len..],
+        })
+    }
+
+    /// The id bytes as they lie, whatever the rest is: a malformed entry must be named to be replaced.
+    #[must_use]
+    pub fn id_as_it_lies(bytes: &[u8]) -> Vec<u8> {
+        bytes.get(8..24).unwrap_or_default().to_vec()
+    }
+}
+
+/// Of everything but the mark, which Redis changes in place, and the checksum itself.
+fn checksum(bytes: &[u8]) -> u64 {
+    let head = xxh3_64_with_seed(&bytes[4..88], u64::from(bytes[2]));
+    xxh3_64_with_seed(&bytes[HEADER..], head)
+}
+
+fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    let mut out = [0; N];
+    out.copy_from_slice(&bytes[at..at + N]);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Vec<u8> {
+        Envelope {
+            marked_stale: false,
+            codec: 1,
+            ascii: true,
+            id: *b"0123456789abcdef",
+            reign: 7,
+            created: 1_000,
+            policy: Policy {
+                ttl: 300_000,
+                stale_while_revalidate: 60_000,
+                stale_if_error: 0,
+            },
+            stamps: vec![Stamp {
+                name: NameHash(42),
+                version: Version {
+                    removed: 1,
+                    staled: 2,
+                    reign: 7,
+                },
+            }],
+            key: "builds:all",
+            payload: b"[1,2,3]",
+        }
+        .encode()
+    }
+
+    #[test]
+    fn an_envelope_is_read_back_as_it_was_written() {
+        let bytes = sample();
+
+        let envelope = Envelope::decode(&bytes).expect("our own bytes");
+
+        assert_eq!(envelope.key, "builds:all");
+        assert_eq!(envelope.payload, b"[1,2,3]");
+        assert_eq!(envelope.id, *b"0123456789abcdef");
+        assert_eq!(envelope.stamps[0].version.staled, 2);
+        assert_eq!(envelope.policy.hard_ttl(), 360_000);
+        assert!(!envelope.marked_stale);
+    }
+
+    #[test]
+    fn the_mark_is_set_in_place_without_breaking_the_checksum() {
+        let mut bytes = sample();
+        bytes[3] = 1;
+
+        assert!(Envelope::decode(&bytes).expect("still whole").marked_stale);
+    }
+
+    #[test]
+    fn any_other_changed_byte_makes_it_a_miss() {
+        let whole = sample();
+        for at in (0..whole.len()).filter(|at| *at != 3) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x41;
+
+            assert!(Envelope::decode(&bytes).is_err(), "byte {at}");
+        }
+        for len in 0..whole.len() {
+            assert!(Envelope::decode(&whole[..len]).is_err(), "cut at {len}");
+        }
+    }
+}

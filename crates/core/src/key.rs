@@ -1,0 +1,198 @@
+//! Names: user keys, tags and namespaces as 128-bit hashes, and the Redis keys made of them.
+//!
+//! No user's name reaches Redis or the store as it is: a hash has no length, brace, glob or line break to
+//! go wrong, and key tracking tells key names to every client of the server. The full key travels in the
+//! envelope and is compared on every read, so a collision is a miss, never another key's value.
+
+use std::fmt;
+
+use xxhash_rust::xxh3::{xxh3_128_with_seed, xxh3_64};
+
+/// A hashed name. Equal names of one namespace and kind have equal hashes in every process.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NameHash(pub u128);
+
+impl fmt::Debug for NameHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// Hashes the names of one namespace.
+#[derive(Clone, Debug)]
+pub struct Namespace {
+    name: Box<str>,
+    key_seed: u64,
+    tag_seed: u64,
+    whole: NameHash,
+}
+
+impl Namespace {
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        let seed = |kind: &str| xxh3_64(format!("{kind}:{}:{name}", name.len()).as_bytes());
+        Self {
+            name: name.into(),
+            key_seed: seed("key"),
+            tag_seed: seed("tag"),
+            whole: NameHash(xxh3_128_with_seed(name.as_bytes(), seed("namespace"))),
+        }
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    #[must_use]
+    pub fn key(&self, key: &str) -> NameHash {
+        NameHash(xxh3_128_with_seed(key.as_bytes(), self.key_seed))
+    }
+
+    #[must_use]
+    pub fn tag(&self, tag: &str) -> NameHash {
+        NameHash(xxh3_128_with_seed(tag.as_bytes(), self.tag_seed))
+    }
+
+    /// The namespace itself: an implicit tag of all its entries.
+    #[must_use]
+    pub fn whole(&self) -> NameHash {
+        self.whole
+    }
+}
+
+/// What an invalidation does to the entries it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Not served again.
+    Remove,
+    /// Served inside `staleWhileRevalidate`, refreshed at the next read.
+    Stale,
+}
+
+/// What a name stands for; part of the push, so that peers know what to give up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    Key,
+    Tag,
+    Namespace,
+}
+
+/// Makes the Redis keys of one namespace. Keys of one name share a cluster slot (the hash is in braces).
+#[derive(Clone, Debug)]
+pub struct RedisKeys {
+    prefix: Box<str>,
+}
+
+impl RedisKeys {
+    #[must_use]
+    pub fn new(namespace: &str) -> Self {
+        Self {
+            prefix: namespace.into(),
+        }
+    }
+
+    #[must_use]
+    pub fn entry(&self, key: NameHash) -> String {
+        format!("{}:e:{{{key:?}}}", self.prefix)
+    }
+
+    #[must_use]
+    pub fn lease(&self, key: NameHash) -> String {
+        format!("{}:l:{{{key:?}}}", self.prefix)
+    }
+
+    #[must_use]
+    pub fn versions(&self, name: NameHash) -> String {
+        format!("{}:t:{{{name:?}}}", self.prefix)
+    }
+
+    /// The prefix that peers track: nothing but pushes lives under it, and nothing stays.
+    #[must_use]
+    pub fn push_prefix(&self) -> String {
+        format!("{}:v:", self.prefix)
+    }
+
+    /// The key whose writing and deletion is the push for `name`.
+    #[must_use]
+    pub fn vehicle(&self, push: Push) -> String {
+        let kind = match push.kind {
+            Kind::Key => 'k',
+            Kind::Tag => 't',
+            Kind::Namespace => 'n',
+        };
+        let mode = match push.mode {
+            Mode::Remove => 'r',
+            Mode::Stale => 's',
+        };
+        format!("{}:v:{{{:?}}}{kind}{mode}", self.prefix, push.name)
+    }
+
+    /// The key whose push tells a process that its own tracking works.
+    #[must_use]
+    pub fn canary(&self, nonce: u64) -> String {
+        format!("{}:v:{{{nonce:016x}}}canary", self.prefix)
+    }
+
+    /// Reads a pushed key name back; `None` for canaries and names that are not ours.
+    #[must_use]
+    pub fn parse_vehicle(&self, pushed: &str) -> Option<Push> {
+        let rest = pushed.strip_prefix(&*self.prefix)?.strip_prefix(":v:{")?;
+        let (hash, tail) = rest.split_at_checked(32)?;
+        let name = NameHash(u128::from_str_radix(hash, 16).ok()?);
+        let (kind, mode) = match tail {
+            "}kr" => (Kind::Key, Mode::Remove),
+            "}ks" => (Kind::Key, Mode::Stale),
+            "}tr" => (Kind::Tag, Mode::Remove),
+            "}ts" => (Kind::Tag, Mode::Stale),
+            "}nr" => (Kind::Namespace, Mode::Remove),
+            "}ns" => (Kind::Namespace, Mode::Stale),
+            _ => return None,
+        };
+        Some(Push { name, kind, mode })
+    }
+
+    /// Reads the hash out of a pushed lease name.
+    #[must_use]
+    pub fn parse_lease(&self, pushed: &str) -> Option<NameHash> {
+        let rest = pushed.strip_prefix(&*self.prefix)?.strip_prefix(":l:{")?;
+        u128::from_str_radix(rest.strip_suffix('}')?, 16).ok().map(NameHash)
+    }
+}
+
+/// One invalidation: of what, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Push {
+    pub name: NameHash,
+    pub kind: Kind,
+    pub mode: Mode,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_push_survives_the_way_through_its_redis_key() {
+        let keys = RedisKeys::new("app");
+        let name = Namespace::new("app").tag("builds");
+        for kind in [Kind::Key, Kind::Tag, Kind::Namespace] {
+            for mode in [Mode::Remove, Mode::Stale] {
+                let push = Push { name, kind, mode };
+
+                assert_eq!(keys.parse_vehicle(&keys.vehicle(push)), Some(push));
+            }
+        }
+        assert_eq!(keys.parse_vehicle(&keys.canary(7)), None);
+        assert_eq!(keys.parse_vehicle("other:v:{00}kr"), None);
+    }
+
+    #[test]
+    fn names_of_other_kinds_and_namespaces_hash_apart() {
+        let app = Namespace::new("app");
+
+        assert_ne!(app.key("builds"), app.tag("builds"));
+        assert_ne!(app.key("builds"), Namespace::new("app2").key("builds"));
+        assert_eq!(app.key("builds"), Namespace::new("app").key("builds"));
+    }
+}

@@ -1,0 +1,29 @@
+//! The core of tidecache: a memory tier in front of Redis, with leases and coherent invalidation.
+//!
+//! It knows no JavaScript. Read downward; a file uses only files below it in this list:
+//!
+//! 1. [`registry`] one engine per process and Redis
+//! 2. [`engine`] every decision: probe, lookup, lease, fill, set, invalidate, supervise, report
+//! 3. [`link`] what is known of the connection · [`breaker`] · [`journal`] · [`versions`] · [`retry`] · [`loads`]
+//! 4. [`redis`] sockets, scripts, sessions
+//! 5. [`memory`] the memory tier · [`metrics`]
+//! 6. [`envelope`] an entry in Redis · [`epoch`] what still stands · [`freshness`] the rule
+//! 7. [`key`] names and hashes · [`config`] · [`clock`]
+
+pub mod breaker;
+pub mod clock;
+pub mod config;
+pub mod engine;
+pub mod envelope;
+pub mod epoch;
+pub mod freshness;
+pub mod journal;
+pub mod key;
+pub mod link;
+pub mod loads;
+pub mod memory;
+pub mod metrics;
+pub mod redis;
+pub mod registry;
+pub mod retry;
+pub mod versions;

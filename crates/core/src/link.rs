@@ -1,0 +1,271 @@
+//! The link: what is known of the connection to Redis, and what memory may therefore be served.
+//!
+//! `channel` numbers the armed coherence connections: an entry of an older one has not seen every push.
+//! `basis` is the send time of the last answered heartbeat: every invalidation before it has been seen.
+//! The supervisor (engine/supervise.rs) writes here; readers only look.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{watch, Notify};
+use tokio::time::{timeout_at, Instant as Deadline};
+
+use crate::breaker::Breaker;
+use crate::clock::{Instant, MS};
+use crate::config::{CoherenceMode, RedisConfig};
+use crate::key::NameHash;
+use crate::redis::session::Session;
+
+#[derive(Clone, Debug)]
+pub enum LinkState {
+    /// Nothing was asked of Redis yet.
+    Idle,
+    /// The first attempt is under way: a caller may wait for it.
+    Connecting,
+    Up(Arc<Session>),
+    Down(String),
+}
+
+#[derive(Debug)]
+pub struct Link {
+    pub config: RedisConfig,
+    pub breaker: Breaker,
+    state: watch::Sender<LinkState>,
+    down: AtomicBool,
+    channel: AtomicU64,
+    basis: watch::Sender<Instant>,
+    basis_word: AtomicU64,
+    /// Wakes the supervisor: a heartbeat is wanted, the breaker opened, an invalidation was noted, the end.
+    pub wake: Notify,
+    told: AtomicBool,
+    activity: AtomicU64,
+    latency: AtomicU64,
+    lease_waiters: Mutex<HashMap<NameHash, Vec<Arc<Notify>>>>,
+}
+
+impl Link {
+    #[must_use]
+    pub fn new(config: RedisConfig) -> Self {
+        Self {
+            config,
+            breaker: Breaker::default(),
+            state: watch::Sender::new(LinkState::Idle),
+            down: AtomicBool::new(false),
+            channel: AtomicU64::new(1),
+            basis: watch::Sender::new(0),
+            basis_word: AtomicU64::new(0),
+            wake: Notify::new(),
+            told: AtomicBool::new(false),
+            activity: AtomicU64::new(0),
+            latency: AtomicU64::new(u64::MAX),
+            lease_waiters: Mutex::default(),
+        }
+    }
+
+    // --- state -------------------------------------------------------------------------------------------
+
+    /// `true` once: the caller starts the supervisor.
+    pub fn start(&self) -> bool {
+        self.state.send_if_modified(|state| {
+            let idle = matches!(state, LinkState::Idle);
+            if idle {
+                *state = LinkState::Connecting;
+            }
+            idle
+        })
+    }
+
+    #[must_use]
+    pub fn state(&self) -> LinkState {
+        self.state.borrow().clone()
+    }
+
+    pub fn set_state(&self, state: LinkState) {
+        self.down.store(matches!(state, LinkState::Down(_)), SeqCst);
+        if matches!(state, LinkState::Up(_)) {
+            self.told.store(false, SeqCst);
+        }
+        self.state.send_replace(state);
+    }
+
+    /// The session, if there is one and it is not over.
+    #[must_use]
+    pub fn session(&self) -> Option<Arc<Session>> {
+        match &*self.state.borrow() {
+            LinkState::Up(session) if !session.is_over() => Some(Arc::clone(session)),
+            _ => None,
+        }
+    }
+
+    /// Waits while the very first attempt to connect is under way.
+    pub async fn first_session(&self, until: Deadline) -> Option<Arc<Session>> {
+        let mut state = self.state.subscribe();
+        let settled = |s: &LinkState| !matches!(s, LinkState::Idle | LinkState::Connecting);
+        timeout_at(until, state.wait_for(settled)).await.ok()?.ok()?;
+        self.session()
+    }
+
+    /// Waits for a session, whatever the state is now.
+    ///
+    /// # Errors
+    /// Why there is none, at the deadline.
+    pub async fn any_session(&self, until: Deadline) -> Result<Arc<Session>, String> {
+        let mut state = self.state.subscribe();
+        loop {
+            let up = state.wait_for(|s| matches!(s, LinkState::Up(_)));
+            let _ = timeout_at(until, up).await;
+            match self.state() {
+                LinkState::Up(session) if !session.is_over() => return Ok(session),
+                LinkState::Down(why) if Deadline::now() >= until => return Err(why),
+                _ if Deadline::now() >= until => return Err("no answer in time".into()),
+                _ => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    /// `true` for the first loss since the last session: the user is told once per change, not per attempt.
+    pub fn tell_once(&self) -> bool {
+        !self.told.swap(true, SeqCst)
+    }
+
+    /// An operation got no answer in time.
+    pub fn timed_out(&self) {
+        if self.breaker.timeout() {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Redis is known not to answer: no connection, or an open breaker.
+    #[must_use]
+    pub fn is_known_down(&self) -> bool {
+        self.down.load(SeqCst) || self.breaker.is_open()
+    }
+
+    // --- coherence ---------------------------------------------------------------------------------------
+
+    #[must_use]
+    pub fn channel(&self) -> u64 {
+        self.channel.load(SeqCst)
+    }
+
+    /// Everything read before is unverified from here on.
+    pub fn next_channel(&self) {
+        self.channel.fetch_add(1, SeqCst);
+    }
+
+    #[must_use]
+    pub fn basis(&self) -> Instant {
+        self.basis_word.load(SeqCst)
+    }
+
+    /// A heartbeat sent at `sent` was answered.
+    pub fn set_basis(&self, sent: Instant, now: Instant) {
+        self.basis_word.fetch_max(sent, SeqCst);
+        self.basis.send_replace(sent);
+        self.note_latency(now - sent);
+    }
+
+    pub fn note_latency(&self, ns: u64) {
+        self.latency.store(ns, SeqCst);
+    }
+
+    /// Last round trip, ns.
+    #[must_use]
+    pub fn latency(&self) -> Option<u64> {
+        Some(self.latency.load(SeqCst)).filter(|ns| *ns != u64::MAX)
+    }
+
+    /// How long memory is served without proof now, ns.
+    #[must_use]
+    pub fn allowance(&self) -> u64 {
+        let unverified = self.config.max_unverified.as_nanos() as u64;
+        if self.config.coherence == CoherenceMode::None || !self.is_known_down() {
+            return unverified;
+        }
+        match self.config.isolated {
+            Some(isolated) => unverified.max(isolated.as_nanos() as u64),
+            None => u64::MAX,
+        }
+    }
+
+    /// Whether what was proven at `proof` under `channel` may be served at `now`.
+    #[must_use]
+    pub fn proves(&self, channel: u64, proof: Instant, now: Instant) -> bool {
+        // The basis is read before the channel: one of a newer channel must never prove an older entry.
+        let basis = self.basis();
+        if channel != self.channel() {
+            return false;
+        }
+        now.saturating_sub(proof.max(basis)) <= self.allowance()
+    }
+
+    /// The heartbeats vouch for the local table now.
+    #[must_use]
+    pub fn is_coherent(&self, now: Instant) -> bool {
+        !self.is_known_down() && now.saturating_sub(self.basis()) <= self.config.max_unverified.as_nanos() as u64
+    }
+
+    /// Asks for a heartbeat and waits until one proves the channel.
+    pub async fn prove(&self, now: impl Fn() -> Instant, until: Deadline) -> bool {
+        let mut basis = self.basis.subscribe();
+        while !self.is_coherent(now()) {
+            self.wake.notify_one();
+            match timeout_at(until, basis.changed()).await {
+                Ok(Ok(())) => {}
+                _ => return self.is_coherent(now()),
+            }
+        }
+        true
+    }
+
+    // --- activity: heartbeats go on while somebody reads --------------------------------------------------
+
+    pub fn note_activity(&self, now: Instant) {
+        if now.saturating_sub(self.activity.load(SeqCst)) > 100 * MS {
+            self.activity.store(now, SeqCst);
+        }
+    }
+
+    #[must_use]
+    pub fn is_active(&self, now: Instant) -> bool {
+        now.saturating_sub(self.activity.load(SeqCst)) < 5_000 * MS
+    }
+
+    // --- leases of others --------------------------------------------------------------------------------
+
+    /// A wake-up when the lease of `name` changes. Asked for before the lease is read.
+    #[must_use]
+    pub fn watch_lease(&self, name: NameHash) -> Arc<Notify> {
+        let wake = Arc::new(Notify::new());
+        self.waiters().entry(name).or_default().push(Arc::clone(&wake));
+        wake
+    }
+
+    pub fn unwatch_lease(&self, name: NameHash, wake: &Arc<Notify>) {
+        let mut waiters = self.waiters();
+        if let Some(list) = waiters.get_mut(&name) {
+            list.retain(|other| !Arc::ptr_eq(other, wake));
+            if list.is_empty() {
+                waiters.remove(&name);
+            }
+        }
+    }
+
+    pub fn lease_changed(&self, name: NameHash) {
+        if let Some(list) = self.waiters().get(&name) {
+            list.iter().for_each(|wake| wake.notify_one());
+        }
+    }
+
+    /// No push will come any more on the old connection.
+    pub fn all_leases_changed(&self) {
+        for list in self.waiters().values() {
+            list.iter().for_each(|wake| wake.notify_one());
+        }
+    }
+
+    fn waiters(&self) -> MutexGuard<'_, HashMap<NameHash, Vec<Arc<Notify>>>> {
+        self.lease_waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

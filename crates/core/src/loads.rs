@@ -1,0 +1,184 @@
+//! Loads of this process: who is loading what, who may join, and what a load still holds.
+//!
+//! One table for all JavaScript contexts of the process (worker threads, duplicated modules). A load is
+//! joined only while it stands; it is found by its key while it is the latest of that key, and by its id
+//! until it ends.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::clock::Instant;
+use crate::envelope::{EntryId, Stamp};
+use crate::epoch::Seq;
+use crate::key::NameHash;
+use crate::memory::Entry;
+
+/// Identifies a load in its engine; from 1.
+pub type LoadId = u64;
+
+/// Identifies a JavaScript context.
+pub type OwnerId = u64;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoadKind {
+    /// Somebody waits for the value.
+    Read,
+    /// A stale value was served; nobody waits.
+    Refresh,
+    /// Load now and replace, whatever is there.
+    Force,
+}
+
+/// Where a load's value may be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// Not decided yet: Redis is being asked.
+    Undecided,
+    /// Under this lease, in Redis and in memory.
+    Lease(EntryId),
+    /// Redis cannot be used now.
+    MemoryOnly,
+    /// Loaded beside somebody else's lease: returned, not kept.
+    Nowhere,
+}
+
+#[derive(Debug)]
+pub struct Load {
+    pub id: LoadId,
+    pub name: NameHash,
+    pub key: Box<str>,
+    pub kind: LoadKind,
+    pub owner: OwnerId,
+    /// The count of invalidations, the channel and the time when it began.
+    pub since: Seq,
+    pub channel: u64,
+    pub began: Instant,
+    /// Tags that the caller declared, hashed.
+    pub tags: Vec<NameHash>,
+    /// Versions taken before the loader ran: the namespace, then the declared tags.
+    pub stamps: Vec<Stamp>,
+    pub storage: Storage,
+    /// An entry that must not be taken for the answer: the one that is to be replaced.
+    pub bad: Option<Vec<u8>>,
+    /// The stale value that exists, for `ctx.previous`, `staleAfter` and `staleIfError`.
+    pub previous: Option<Entry>,
+    /// An older load of the key in this process that may still turn out to be good.
+    pub after: Option<watch::Receiver<bool>>,
+    done: watch::Sender<bool>,
+}
+
+impl Load {
+    /// Resolves to `true` when the load has ended.
+    #[must_use]
+    pub fn done(&self) -> watch::Receiver<bool> {
+        self.done.subscribe()
+    }
+
+    #[must_use]
+    pub fn token(&self) -> Option<EntryId> {
+        match self.storage {
+            Storage::Lease(token) => Some(token),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.done.send_replace(true);
+    }
+}
+
+/// What a new load is made of.
+#[derive(Debug)]
+pub struct NewLoad {
+    pub name: NameHash,
+    pub key: Box<str>,
+    pub kind: LoadKind,
+    pub owner: OwnerId,
+    pub since: Seq,
+    pub channel: u64,
+    pub began: Instant,
+    pub bad: Option<Vec<u8>>,
+    pub previous: Option<Entry>,
+    pub after: Option<watch::Receiver<bool>>,
+}
+
+#[derive(Debug, Default)]
+pub struct Loads(Mutex<Table>);
+
+#[derive(Debug, Default)]
+pub struct Table {
+    by_id: HashMap<LoadId, Load>,
+    latest: HashMap<NameHash, LoadId>,
+    last_id: LoadId,
+}
+
+impl Loads {
+    pub fn lock(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at or changes one load, if it has not ended.
+    pub fn with<T>(&self, id: LoadId, look: impl FnOnce(&mut Load) -> T) -> Option<T> {
+        self.lock().by_id.get_mut(&id).map(look)
+    }
+}
+
+impl Table {
+    /// The latest load of a key.
+    #[must_use]
+    pub fn latest(&self, name: NameHash) -> Option<&Load> {
+        self.by_id.get(self.latest.get(&name)?)
+    }
+
+    pub fn begin(&mut self, new: NewLoad) -> LoadId {
+        self.last_id += 1;
+        let id = self.last_id;
+        self.latest.insert(new.name, id);
+        let load = Load {
+            id,
+            name: new.name,
+            key: new.key,
+            kind: new.kind,
+            owner: new.owner,
+            since: new.since,
+            channel: new.channel,
+            began: new.began,
+            tags: Vec::new(),
+            stamps: Vec::new(),
+            storage: Storage::Undecided,
+            bad: new.bad,
+            previous: new.previous,
+            after: new.after,
+            done: watch::Sender::new(false),
+        };
+        self.by_id.insert(id, load);
+        id
+    }
+
+    /// Ends a load: nobody can join it any more, waiters are told.
+    pub fn end(&mut self, id: LoadId) -> Option<Load> {
+        let load = self.by_id.remove(&id)?;
+        if self.latest.get(&load.name) == Some(&id) {
+            self.latest.remove(&load.name);
+        }
+        Some(load)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Load> {
+        self.by_id.values()
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+}

@@ -1,0 +1,309 @@
+//! The memory tier: entries off the JavaScript heap, under a hard ceiling.
+//!
+//! moka stores (concurrent map, LRU order); the rules are ours. Its weigher alone overshoots under a burst,
+//! because evictions are batched: so an insert runs the evictions it causes before it returns, under one
+//! lock (2 µs, and inserts are rare beside hits), and the bytes counted never pass the ceiling. LRU, because
+//! moka's default policy may refuse an entry that was just stored. Nothing here decides what may be served.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use triomphe::ThinArc;
+
+use crate::clock::Instant;
+use crate::envelope::{EntryId, Payload};
+use crate::epoch::{Seq, Slot};
+use crate::freshness::Lifetimes;
+use crate::key::NameHash;
+
+/// What moka, its queues and the allocator cost beside the entry itself, bytes (measured: ~330).
+const OVERHEAD: usize = 352;
+
+/// The fixed part of an entry.
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
+    pub life: Lifetimes,
+    pub id: EntryId,
+    /// The count of invalidations when its load or its read from Redis began.
+    pub since: Seq,
+    /// The coherence channel it was read under; another one has not seen everything since.
+    pub channel: u64,
+    /// The latest moment at which it was known to be valid without help of the channel.
+    pub proof: Instant,
+    pub marked_stale: bool,
+    pub codec: u8,
+    pub ascii: bool,
+    slots: u16,
+    key_len: u32,
+}
+
+/// What an entry is made of.
+#[derive(Debug)]
+pub struct NewEntry<'a> {
+    pub key: &'a str,
+    pub payload: &'a [u8],
+    pub codec: u8,
+    pub ascii: bool,
+    pub life: Lifetimes,
+    pub id: EntryId,
+    pub since: Seq,
+    pub channel: u64,
+    pub proof: Instant,
+    pub marked_stale: bool,
+    pub slots: &'a [Slot],
+}
+
+/// One entry: header, slots, key and payload in one allocation.
+#[derive(Clone, Debug)]
+pub struct Entry(ThinArc<Head, u8>);
+
+impl Entry {
+    #[must_use]
+    pub fn new(parts: &NewEntry<'_>) -> Self {
+        let mut bytes = Vec::with_capacity(parts.slots.len() * 4 + parts.key.len() + parts.payload.len());
+        for slot in parts.slots {
+            bytes.extend_from_slice(&slot.to_bytes());
+        }
+        bytes.extend_from_slice(parts.key.as_bytes());
+        bytes.extend_from_slice(parts.payload);
+        let head = Head {
+            life: parts.life,
+            id: parts.id,
+            since: parts.since,
+            channel: parts.channel,
+            proof: parts.proof,
+            marked_stale: parts.marked_stale,
+            codec: parts.codec,
+            ascii: parts.ascii,
+            slots: parts.slots.len() as u16,
+            key_len: parts.key.len() as u32,
+        };
+        Self(ThinArc::from_header_and_slice(head, &bytes))
+    }
+
+    #[must_use]
+    pub fn head(&self) -> &Head {
+        &self.0.header.header
+    }
+
+    pub fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
+        let len = usize::from(self.head().slots) * 4;
+        self.0.slice[..len]
+            .chunks_exact(4)
+            .map(|slot| Slot::from_bytes([slot[0], slot[1], slot[2], slot[3]]))
+    }
+
+    #[must_use]
+    pub fn key(&self) -> &[u8] {
+        let at = usize::from(self.head().slots) * 4;
+        &self.0.slice[at..at + self.head().key_len as usize]
+    }
+
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.0.slice[usize::from(self.head().slots) * 4 + self.head().key_len as usize..]
+    }
+
+    #[must_use]
+    pub fn to_payload(&self) -> Payload {
+        Payload {
+            codec: self.head().codec,
+            ascii: self.head().ascii,
+            bytes: self.payload().into(),
+        }
+    }
+
+    fn weight(&self) -> u32 {
+        (OVERHEAD + size_of::<Head>() + self.0.slice.len())
+            .try_into()
+            .unwrap_or(u32::MAX)
+    }
+}
+
+/// Counts what moka drops.
+#[derive(Debug, Default)]
+struct Ledger {
+    bytes: AtomicU64,
+    entries: AtomicU64,
+    evictions: AtomicU64,
+}
+
+#[derive(Debug)]
+pub struct Memory {
+    store: Cache<u128, Entry, std::hash::BuildHasherDefault<TopBits>>,
+    ledger: Arc<Ledger>,
+    max_bytes: u64,
+    inserting: Mutex<()>,
+}
+
+/// What the tier holds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MemoryUse {
+    pub entries: u64,
+    pub bytes: u64,
+    pub max_bytes: u64,
+    pub evictions: u64,
+}
+
+impl Memory {
+    #[must_use]
+    pub fn new(max_bytes: u64) -> Self {
+        let ledger = Arc::new(Ledger::default());
+        let books = Arc::clone(&ledger);
+        let store = Cache::builder()
+            .max_capacity(max_bytes)
+            .weigher(|_, entry: &Entry| entry.weight())
+            .eviction_policy(EvictionPolicy::lru())
+            .eviction_listener(move |_, entry: Entry, cause| {
+                books.bytes.fetch_sub(u64::from(entry.weight()), Relaxed);
+                books.entries.fetch_sub(1, Relaxed);
+                if cause == moka::notification::RemovalCause::Size {
+                    books.evictions.fetch_add(1, Relaxed);
+                }
+            })
+            .build_with_hasher(std::hash::BuildHasherDefault::default());
+        Self {
+            store,
+            ledger,
+            max_bytes,
+            inserting: Mutex::new(()),
+        }
+    }
+
+    #[must_use]
+    pub fn get(&self, name: NameHash) -> Option<Entry> {
+        self.store.get(&name.0)
+    }
+
+    /// Stores an entry and evicts the least recently used ones that no longer fit.
+    /// One that is larger than the whole tier is not stored.
+    pub fn insert(&self, name: NameHash, entry: Entry) {
+        let weight = u64::from(entry.weight());
+        if weight > self.max_bytes {
+            self.remove(name);
+            return;
+        }
+        let _one = self.inserting.lock().unwrap_or_else(PoisonError::into_inner);
+        self.ledger.bytes.fetch_add(weight, Relaxed);
+        self.ledger.entries.fetch_add(1, Relaxed);
+        self.store.insert(name.0, entry);
+        // moka evicts in batches; a handful of rounds frees what one entry needs.
+        for _ in 0..64 {
+            self.store.run_pending_tasks();
+            if self.ledger.bytes.load(Relaxed) <= self.max_bytes {
+                return;
+            }
+        }
+        self.store.invalidate(&name.0);
+        self.store.run_pending_tasks();
+    }
+
+    pub fn remove(&self, name: NameHash) {
+        self.store.invalidate(&name.0);
+    }
+
+    #[must_use]
+    pub fn usage(&self) -> MemoryUse {
+        let _one = self.inserting.lock().unwrap_or_else(PoisonError::into_inner);
+        self.store.run_pending_tasks();
+        MemoryUse {
+            entries: self.ledger.entries.load(Relaxed),
+            bytes: self.ledger.bytes.load(Relaxed),
+            max_bytes: self.max_bytes,
+            evictions: self.ledger.evictions.load(Relaxed),
+        }
+    }
+}
+
+/// Keys are hashes already: their bits are used as they are.
+#[derive(Debug, Default)]
+pub struct TopBits(u64);
+
+impl std::hash::Hasher for TopBits {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u128(&mut self, hash: u128) {
+        self.0 = (hash >> 64) as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(key: &str, size: usize) -> Entry {
+        Entry::new(&NewEntry {
+            key,
+            payload: &vec![b'x'; size],
+            codec: 0,
+            ascii: true,
+            life: Lifetimes {
+                created: 0,
+                fresh_until: 1,
+                revalidate_until: 1,
+                error_until: 1,
+            },
+            id: [0; 16],
+            since: 0,
+            channel: 0,
+            proof: 0,
+            marked_stale: false,
+            slots: &[Slot::namespace(), Slot::of(NameHash(5))],
+        })
+    }
+
+    #[test]
+    fn an_entry_gives_back_its_parts() {
+        let entry = entry("builds:1", 3);
+
+        assert_eq!(entry.key(), b"builds:1");
+        assert_eq!(entry.payload(), b"xxx");
+        assert_eq!(entry.slots().count(), 2);
+    }
+
+    #[test]
+    fn i8_bytes_never_pass_the_ceiling_and_the_entry_just_stored_is_there() {
+        let memory = Memory::new(1 << 20);
+        for n in 0..5_000_u128 {
+            let size = 64 + (n as usize * 7_919) % 32_000;
+            memory.insert(NameHash(n << 64 | n), entry("k", size));
+
+            assert!(memory.get(NameHash(n << 64 | n)).is_some(), "entry {n}");
+            assert!(memory.usage().bytes <= 1 << 20, "after entry {n}");
+        }
+        assert!(memory.usage().evictions > 4_000);
+        assert!(memory.usage().bytes > 1 << 19, "the tier is used, not emptied");
+    }
+
+    #[test]
+    fn an_entry_larger_than_the_tier_is_not_stored_and_throws_nobody_out() {
+        let memory = Memory::new(1 << 16);
+        memory.insert(NameHash(1), entry("small", 100));
+
+        memory.insert(NameHash(2), entry("large", 1 << 17));
+
+        assert!(memory.get(NameHash(1)).is_some());
+        assert!(memory.get(NameHash(2)).is_none());
+    }
+
+    #[test]
+    fn replacing_an_entry_counts_it_once() {
+        let memory = Memory::new(1 << 20);
+        for _ in 0..100 {
+            memory.insert(NameHash(1), entry("same", 1_000));
+        }
+
+        assert_eq!(memory.usage().entries, 1);
+        assert!(memory.usage().bytes < 2_000);
+    }
+}

@@ -1,0 +1,17 @@
+-- Reads an entry, or takes the lease to load it.
+-- KEYS  1 entry  2 lease      ARGV  1 token  2 lease in ms  3 id of an entry that is of no use, or ''  4 process id
+-- Returns {1, entry}, {2, token} lease granted, or {3, lease, ms left} held by another (F…: a load failed lately).
+-- Atomic, because between a look at the entry and the lease another process could fill it and be loaded again.
+-- A new token per attempt, never resent: an attempt that ran late leaves an orphan for one short lease only.
+-- Over its own F a process may try again; that token ends in R, and to others it means the same as F: no convoy.
+local entry = redis.call('GET', KEYS[1])
+if entry and (ARGV[3] == '' or string.sub(entry, 9, 24) ~= ARGV[3]) then return {1, entry} end
+local lease = redis.call('GET', KEYS[2])
+local token = ARGV[1]
+if lease == 'F' .. ARGV[4] then
+  token = string.sub(token, 1, 15) .. 'R'
+elseif lease then
+  return {3, lease, redis.call('PTTL', KEYS[2])}
+end
+redis.call('SET', KEYS[2], token, 'PX', ARGV[2])
+return {2, token}

@@ -1,0 +1,8 @@
+//! The Redis tier's means: sockets, scripts, faults, and a session of two armed connections.
+
+pub mod fault;
+pub mod script;
+pub mod session;
+pub mod stream;
+pub mod tls;
+pub mod wire;

@@ -1,0 +1,309 @@
+//! A session: the two connections of a process to one master, proven fit before anything trusts them.
+//!
+//! *Coherence* carries pushes and heartbeats and nothing else: a large reply before a heartbeat would make a
+//! healthy link look dead. *Data* carries everything else. A session is replaced as a whole: when either
+//! connection ends, so does it. redis-rs's own manager is not used: it cannot re-arm tracking before the
+//! first reply is trusted, and it loses the order of pushes across a reconnect.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::SeqCst};
+use std::sync::Arc;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, ProtocolVersion, PushInfo, PushKind, RedisConnectionInfo, Value};
+use tokio::sync::{watch, Notify};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::fault::Fault;
+use super::stream;
+use super::wire::{Budget, Wire};
+use crate::clock::{Clock, MS};
+use crate::config::{CoherenceMode, RedisConfig};
+use crate::envelope::Reign;
+use crate::key::{NameHash, Push, RedisKeys};
+
+/// What the server told without being asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    Invalidated(Push),
+    /// FLUSHALL or FLUSHDB: nothing that was known holds.
+    Everything,
+    /// A lease that somebody here waits for changed.
+    Lease(NameHash),
+}
+
+pub type Listener = Arc<dyn Fn(Pushed) + Send + Sync>;
+
+#[derive(Debug)]
+pub struct Session {
+    pub data: Wire,
+    /// `None`: Redis refuses tracking or the user asked for none.
+    pub coherence: Option<Wire>,
+    pub reign: Reign,
+    /// Server time minus local time, ms.
+    offset: AtomicI64,
+    ended: watch::Receiver<bool>,
+    end: watch::Sender<bool>,
+    /// Why tracking is off, when Redis refused it.
+    pub tracking_refused: Option<String>,
+}
+
+impl Session {
+    /// Connects, checks that the server is a master, and arms tracking. The caller bounds its time.
+    ///
+    /// # Errors
+    /// What the socket, the server or the handshake said.
+    pub async fn connect(
+        config: &RedisConfig,
+        keys: &RedisKeys,
+        clock: &dyn Clock,
+        listener: Listener,
+    ) -> Result<Self, Fault> {
+        let (end, ended) = watch::channel(false);
+        let canary = Canary::new(keys, clock.now());
+        let tap = Tap {
+            keys: keys.clone(),
+            listener,
+            end: end.clone(),
+            canary: Arc::clone(&canary),
+        };
+        let mut budget = Budget::new(config.connect_timeout);
+
+        // 1. Data first: it tells whether this server is fit at all.
+        let data = open(config, &tap).await?;
+        let (reign, offset) = identify(&data, clock, &mut budget).await?;
+
+        // 2. Tracking on both; where Redis refuses it, coherence is 'none'.
+        let mut refused = None;
+        let mut coherence = None;
+        if config.coherence != CoherenceMode::None {
+            match track(config, keys, &tap, &data, &mut budget).await {
+                Ok(wire) => {
+                    let (same, _) = identify(&wire, clock, &mut budget).await?;
+                    if same != reign {
+                        return Err(Fault::Unfit("two connections reached two servers".into()));
+                    }
+                    coherence = Some(wire);
+                }
+                Err(Fault::Refused(why)) if config.coherence == CoherenceMode::Auto => {
+                    refused = Some(why);
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+
+        // 3. A push of our own must come through before silence means "nothing was invalidated".
+        if coherence.is_some() {
+            canary.fly(&data, &mut budget).await?;
+        }
+        Ok(Self {
+            data,
+            coherence,
+            reign,
+            offset: AtomicI64::new(offset),
+            ended,
+            end,
+            tracking_refused: refused,
+        })
+    }
+
+    /// Resolves when one of the connections is gone or the session was given up.
+    pub async fn ended(&self) {
+        let mut ended = self.ended.clone();
+        // An error means that the sender is gone, with the session.
+        let _ = ended.wait_for(|ended| *ended).await;
+    }
+
+    /// Gives the session up: it is not fit any more, whatever its sockets say.
+    pub fn give_up(&self) {
+        self.end.send_replace(true);
+    }
+
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        *self.ended.borrow()
+    }
+
+    /// Redis's clock now, ms.
+    #[must_use]
+    pub fn server_time(&self, clock: &dyn Clock) -> u64 {
+        let local = (clock.now() / MS) as i64;
+        (local + self.offset.load(SeqCst)).max(0) as u64
+    }
+
+    /// Takes the server's TIME of a reply to something sent at `sent`.
+    pub fn set_time(&self, time: &Value, sent: u64, clock: &dyn Clock) {
+        if let Some(offset) = offset_of(time, sent, clock.now()) {
+            self.offset.store(offset, SeqCst);
+        }
+    }
+}
+
+/// Where the pushes of a connection go.
+#[derive(Clone)]
+struct Tap {
+    keys: RedisKeys,
+    listener: Listener,
+    end: watch::Sender<bool>,
+    canary: Arc<Canary>,
+}
+
+impl Tap {
+    fn push(&self, info: &PushInfo) {
+        match info.kind {
+            PushKind::Disconnection => {
+                self.end.send_replace(true);
+            }
+            PushKind::Invalidate => match info.data.first() {
+                Some(Value::Array(names)) => names.iter().for_each(|name| self.name(name)),
+                // Nil: FLUSHALL. Anything else is unknown, and the safe reading of unknown is "everything".
+                _ => (self.listener)(Pushed::Everything),
+            },
+            _ => {}
+        }
+    }
+
+    fn name(&self, name: &Value) {
+        let Value::BulkString(name) = name else {
+            return (self.listener)(Pushed::Everything);
+        };
+        let Ok(name) = std::str::from_utf8(name) else {
+            return;
+        };
+        if let Some(push) = self.keys.parse_vehicle(name) {
+            (self.listener)(Pushed::Invalidated(push));
+        } else if let Some(lease) = self.keys.parse_lease(name) {
+            (self.listener)(Pushed::Lease(lease));
+        } else if name == self.canary.name {
+            self.canary.land();
+        }
+    }
+}
+
+/// A push that a process sends to itself.
+#[derive(Debug)]
+struct Canary {
+    name: String,
+    seen: AtomicBool,
+    landed: Notify,
+}
+
+impl Canary {
+    fn new(keys: &RedisKeys, nonce: u64) -> Arc<Self> {
+        let nonce = xxh3_64(format!("{nonce}:{}", std::process::id()).as_bytes());
+        Arc::new(Self {
+            name: keys.canary(nonce),
+            seen: AtomicBool::new(false),
+            landed: Notify::new(),
+        })
+    }
+
+    fn land(&self) {
+        self.seen.store(true, SeqCst);
+        self.landed.notify_one();
+    }
+
+    async fn fly(&self, data: &Wire, budget: &mut Budget) -> Result<(), Fault> {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("SET").arg(&self.name).arg("").arg("PX").arg(1_000);
+        pipeline.cmd("DEL").arg(&self.name);
+        data.all(&pipeline, budget).await?;
+        while !self.seen.load(SeqCst) {
+            tokio::time::timeout_at(budget.until(), self.landed.notified())
+                .await
+                .map_err(|_| Fault::Unfit("no push arrives on a tracked connection".into()))?;
+        }
+        Ok(())
+    }
+}
+
+async fn open(config: &RedisConfig, tap: &Tap) -> Result<Wire, Fault> {
+    let (stream, arrived) = stream::open(config)
+        .await
+        .map_err(|error| Fault::Disconnected(error.to_string()))?;
+    let mut info = RedisConnectionInfo::default()
+        .set_protocol(ProtocolVersion::RESP3)
+        .set_db(config.db)
+        .set_skip_set_lib_name();
+    if let Some(username) = &config.username {
+        info = info.set_username(username);
+    }
+    if let Some(password) = &config.password {
+        info = info.set_password(password);
+    }
+    let tap = tap.clone();
+    let settings = AsyncConnectionConfig::new()
+        .set_response_timeout(None)
+        .set_pipeline_buffer_size(1_024)
+        .set_push_sender(move |info: PushInfo| {
+            tap.push(&info);
+            Ok::<(), ()>(())
+        });
+    let (connection, driver) = MultiplexedConnection::new_with_config(&info, stream, settings).await?;
+    Ok(Wire::new(connection, arrived, tokio::spawn(driver)))
+}
+
+/// Asks who the server is: its reign and its clock.
+async fn identify(wire: &Wire, clock: &dyn Clock, budget: &mut Budget) -> Result<(Reign, i64), Fault> {
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("INFO").arg("server");
+    pipeline.cmd("INFO").arg("replication");
+    pipeline.cmd("TIME");
+    let sent = clock.now();
+    let replies = wire.all(&pipeline, budget).await?;
+    let field = |n: usize, name: &str| text(&replies[n]).and_then(|info| info_field(&info, name));
+    match field(1, "role").as_deref() {
+        Some("master") => {}
+        role => return Err(Fault::Unfit(format!("the server's role is {role:?}, not master"))),
+    }
+    let (Some(run), Some(replication)) = (field(0, "run_id"), field(1, "master_replid")) else {
+        return Err(Fault::Unfit("INFO tells no run_id".into()));
+    };
+    let offset = offset_of(&replies[2], sent, clock.now()).ok_or_else(|| Fault::Unfit("TIME tells no time".into()))?;
+    Ok((xxh3_64(format!("{run}:{replication}").as_bytes()), offset))
+}
+
+async fn track(
+    config: &RedisConfig,
+    keys: &RedisKeys,
+    tap: &Tap,
+    data: &Wire,
+    budget: &mut Budget,
+) -> Result<Wire, Fault> {
+    let mut optin = redis::pipe();
+    optin.cmd("CLIENT").arg("TRACKING").arg("ON").arg("OPTIN");
+    data.all(&optin, budget).await?;
+    let wire = open(config, tap).await?;
+    let mut broadcast = redis::pipe();
+    broadcast
+        .cmd("CLIENT")
+        .arg(&["TRACKING", "ON", "BCAST", "PREFIX"])
+        .arg(keys.push_prefix());
+    wire.all(&broadcast, budget).await?;
+    Ok(wire)
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::BulkString(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        Value::VerbatimString { text, .. } => Some(text.clone()),
+        Value::SimpleString(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+fn info_field(info: &str, name: &str) -> Option<String> {
+    info.lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+        .map(|value| value.trim().to_owned())
+}
+
+/// Server time minus local time (ms), taken at the middle of the round trip.
+fn offset_of(time: &Value, sent: u64, received: u64) -> Option<i64> {
+    let Value::Array(parts) = time else {
+        return None;
+    };
+    let number = |n: usize| text(parts.get(n)?)?.parse::<i64>().ok();
+    let server = number(0)? * 1_000 + number(1)? / 1_000;
+    let local = (sent + (received - sent) / 2) / MS;
+    Some(server - local as i64)
+}

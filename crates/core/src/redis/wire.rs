@@ -1,0 +1,139 @@
+//! One multiplexed connection with a deadline on everything asked of it.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{Pipeline, Value};
+use tokio::task::JoinHandle;
+use tokio::time::{timeout_at, Instant};
+
+use super::fault::{fault_of, Fault};
+use super::script::ScriptCall;
+use super::stream::Arrived;
+
+/// What Redis may still cost one operation. Arriving bytes renew it, up to ten times: a large reply on a
+/// slow link is progress, a silent link is not.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    until: Instant,
+    last: Instant,
+    step: Duration,
+}
+
+impl Budget {
+    #[must_use]
+    pub fn new(step: Duration) -> Self {
+        let now = Instant::now();
+        Self {
+            until: now + step,
+            last: now + step * 10,
+            step,
+        }
+    }
+
+    #[must_use]
+    pub fn until(&self) -> Instant {
+        self.until
+    }
+
+    /// Another step if bytes arrived; `false`: the time is up.
+    fn renew(&mut self, progress: bool) -> bool {
+        let now = Instant::now();
+        if !progress || now >= self.last {
+            return false;
+        }
+        self.until = (now + self.step).min(self.last);
+        true
+    }
+}
+
+#[derive(Debug)]
+pub struct Wire {
+    connection: MultiplexedConnection,
+    arrived: Arrived,
+    driver: JoinHandle<()>,
+}
+
+impl Wire {
+    #[must_use]
+    pub fn new(connection: MultiplexedConnection, arrived: Arrived, driver: JoinHandle<()>) -> Self {
+        Self {
+            connection,
+            arrived,
+            driver,
+        }
+    }
+
+    /// Bytes that arrived so far: two equal looks mean silence.
+    #[must_use]
+    pub fn arrived(&self) -> u64 {
+        self.arrived.load(Relaxed)
+    }
+
+    /// Sends a pipeline and waits for all replies. Replies that are errors come as values.
+    ///
+    /// # Errors
+    /// [`Fault::Timeout`] after the budget without progress (the commands may still run later),
+    /// [`Fault::Disconnected`].
+    pub async fn send(&self, pipeline: &Pipeline, budget: &mut Budget) -> Result<Vec<Value>, Fault> {
+        if pipeline.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut connection = self.connection.clone();
+        let reply = connection.send_packed_commands(pipeline, 0, pipeline.len());
+        tokio::pin!(reply);
+        loop {
+            let seen = self.arrived();
+            match timeout_at(budget.until(), &mut reply).await {
+                Ok(result) => return result.map_err(Fault::from),
+                Err(_) if budget.renew(self.arrived() != seen) => {}
+                Err(_) => return Err(Fault::Timeout),
+            }
+        }
+    }
+
+    /// Runs scripts in one pipeline; those whose text the server does not know yet go again with it.
+    ///
+    /// # Errors
+    /// As [`Wire::send`]; a script's own error comes as a value.
+    pub async fn scripts(&self, calls: &[ScriptCall], budget: &mut Budget) -> Result<Vec<Value>, Fault> {
+        let mut pipeline = Pipeline::with_capacity(calls.len());
+        for call in calls {
+            pipeline.add_command(call.script.by_hash(call));
+        }
+        let mut replies = self.send(&pipeline, budget).await?;
+        let unknown: Vec<usize> = (0..replies.len())
+            .filter(|n| matches!(&replies[*n], Value::ServerError(e) if e.code() == "NOSCRIPT"))
+            .collect();
+        if !unknown.is_empty() {
+            let mut pipeline = Pipeline::with_capacity(unknown.len());
+            for n in &unknown {
+                pipeline.add_command(calls[*n].script.by_text(&calls[*n]));
+            }
+            let again = self.send(&pipeline, budget).await?;
+            for (n, reply) in unknown.into_iter().zip(again) {
+                replies[n] = reply;
+            }
+        }
+        Ok(replies)
+    }
+
+    /// Sends a pipeline of which every reply must be good.
+    ///
+    /// # Errors
+    /// As [`Wire::send`], and the first reply that is an error.
+    pub async fn all(&self, pipeline: &Pipeline, budget: &mut Budget) -> Result<Vec<Value>, Fault> {
+        let replies = self.send(pipeline, budget).await?;
+        match replies.iter().find_map(fault_of) {
+            Some(fault) => Err(fault),
+            None => Ok(replies),
+        }
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}

@@ -1,0 +1,106 @@
+//! One engine per process and (namespace, Redis): however often the package is loaded (worker threads, hot
+//! reload, duplicated module graphs), memory, loads and connections are shared.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+
+use tokio::runtime::Handle;
+
+use crate::clock::SystemClock;
+use crate::config::{Address, Config, RedisConfig};
+use crate::engine::Engine;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Identity {
+    namespace: String,
+    redis: Option<(String, i64, Option<String>)>,
+}
+
+static ENGINES: LazyLock<Mutex<HashMap<Identity, Weak<Engine>>>> = LazyLock::new(Mutex::default);
+
+/// Another engine of the same identity runs with another setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    pub option: &'static str,
+    pub running: String,
+    pub wanted: String,
+}
+
+/// What to do when an engine of the same identity runs with other settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnConflict {
+    Refuse,
+    /// Development: the newest settings win; the old engine ends with its last handle.
+    Replace,
+}
+
+/// The engine of a configuration: the running one, or a new one.
+///
+/// # Errors
+/// [`Conflict`] when the running one differs in a setting that belongs to the engine.
+pub fn open(config: Config, on_conflict: OnConflict, runtime: Handle) -> Result<Arc<Engine>, Conflict> {
+    let mut engines = ENGINES.lock().unwrap_or_else(PoisonError::into_inner);
+    engines.retain(|_, engine| engine.strong_count() > 0);
+    let identity = identity(&config);
+    if let Some(running) = engines.get(&identity).and_then(Weak::upgrade) {
+        match difference(&running.config, &config) {
+            None if !running.is_closed() => return Ok(running),
+            Some(conflict) if on_conflict == OnConflict::Refuse && !running.is_closed() => return Err(conflict),
+            _ => {}
+        }
+    }
+    let engine = Engine::new(config, Arc::new(SystemClock), runtime);
+    engines.insert(identity, Arc::downgrade(&engine));
+    Ok(engine)
+}
+
+fn identity(config: &Config) -> Identity {
+    let endpoint = |redis: &RedisConfig| {
+        let address = match &redis.address {
+            Address::Tcp { host, port, .. } => format!("{}:{port}", host.to_ascii_lowercase()),
+            Address::Unix(path) => path.clone(),
+        };
+        (address, redis.db, redis.username.clone())
+    };
+    Identity {
+        namespace: config.namespace.clone(),
+        redis: config.redis.as_ref().map(endpoint),
+    }
+}
+
+fn difference(running: &Config, wanted: &Config) -> Option<Conflict> {
+    let mut pairs = vec![(
+        "memory.maxBytes",
+        running.memory_bytes.to_string(),
+        wanted.memory_bytes.to_string(),
+    )];
+    if let (Some(a), Some(b)) = (&running.redis, &wanted.redis) {
+        let ms = |d: std::time::Duration| format!("{} ms", d.as_millis());
+        let isolated = |c: &RedisConfig| c.isolated.map_or("ttl".into(), ms);
+        pairs.extend([
+            ("redis.connectTimeout", ms(a.connect_timeout), ms(b.connect_timeout)),
+            ("redis.commandTimeout", ms(a.command_timeout), ms(b.command_timeout)),
+            ("redis.maxUnverified", ms(a.max_unverified), ms(b.max_unverified)),
+            ("redis.isolated", isolated(a), isolated(b)),
+            (
+                "redis.coherence",
+                format!("{:?}", a.coherence),
+                format!("{:?}", b.coherence),
+            ),
+        ]);
+        if a.password != b.password {
+            pairs.push(("redis.password", "(hidden)".into(), "(hidden, another)".into()));
+        }
+        if a.address != b.address {
+            pairs.push(("redis.tls", format!("{:?}", a.address), format!("{:?}", b.address)));
+        }
+    }
+    pairs
+        .into_iter()
+        .find(|(_, running, wanted)| running != wanted)
+        .map(|(option, running, wanted)| Conflict {
+            option,
+            running,
+            wanted,
+        })
+}

@@ -1,0 +1,29 @@
+//! A discrete-event model of tidecache's protocol.
+//!
+//! One Redis, three processes, a network that delays, cuts, swallows and freezes, and a checker that knows more than any
+//! process does. Not the code that ships: the same rules, small enough to be read in one sitting and to be tried in
+//! many thousand histories. Modules from the top down; each uses only those below it.
+
+pub mod scenario;
+
+pub mod write;
+
+pub mod read;
+
+pub mod load;
+
+pub mod link;
+
+pub mod world;
+
+pub mod history;
+
+pub mod process;
+
+pub mod server;
+
+pub mod mutant;
+
+pub mod sim;
+
+pub mod rng;

@@ -1,0 +1,11 @@
+'use strict'
+// The one door to the checking of options; the checks are in ./options, one file per subject.
+//
+// Everything a user passes is checked here, before anything is changed, so that what lies below never meets a bad
+// value.
+
+const { cacheOptions } = require('./options/cache.js')
+const { entryOptions, getOptions } = require('./options/entry.js')
+const { checkKey, checkTags, invalidateTarget } = require('./options/keys.js')
+
+module.exports = { cacheOptions, entryOptions, getOptions, checkKey, checkTags, invalidateTarget }

@@ -1,0 +1,105 @@
+'use strict'
+// Keys, tags and the targets of an invalidation.
+//
+// Refuses what could not name the same entry everywhere: empty text, text that is no valid Unicode (two keys that
+// differ only in lone surrogates are the same bytes in UTF-8), text beyond 8 KiB. An invalidation that names nothing
+// or something unknown is refused, never read as "nothing to do".
+
+const { refuse, isObject, checkNames, checkOneOf } = require('./check.js')
+const { CacheConfigError } = require('../errors.js')
+
+const KEY_MAX = 8_192
+const TAGS_MAX = 1_000
+const MODES = ['remove', 'stale']
+const TARGETS = ['key', 'keys', 'tag', 'tags', 'all']
+const OPTIONS = ['mode', 'strict']
+const NO_TAGS = Object.freeze([])
+
+/** Says what is wrong with a key or tag that is not fine; apart, so that the common way stays short. */
+function refuseText(text, name) {
+  if (typeof text !== 'string' || text.length === 0) refuse(name, text, 'a non-empty string')
+  if (!text.isWellFormed()) refuse(name, text, 'valid Unicode (no lone surrogate)')
+  const bytes = Buffer.byteLength(text)
+  throw new CacheConfigError(`${name} must be at most ${KEY_MAX} bytes of UTF-8; got ${bytes} bytes`)
+}
+
+function isFine(text) {
+  if (typeof text !== 'string' || text.length === 0 || !text.isWellFormed()) return false
+  return text.length * 3 <= KEY_MAX || Buffer.byteLength(text) <= KEY_MAX
+}
+
+/**
+ * @param {unknown} key non-empty, valid Unicode, at most 8 KiB in UTF-8
+ * @throws {CacheConfigError}
+ */
+function checkKey(key, name = 'key') {
+  if (!isFine(key)) refuseText(key, name)
+}
+
+/**
+ * Tags, checked and without duplicates.
+ *
+ * @param {unknown} tags at most 1,000 strings, each like a key
+ * @returns {readonly string[]} a list of our own: the caller's may change
+ * @throws {CacheConfigError}
+ */
+function checkTags(tags, name = 'tags') {
+  if (!Array.isArray(tags)) refuse(name, tags, 'an array of strings')
+  if (tags.length > TAGS_MAX) refuse(name, `${tags.length} tags`, `at most ${TAGS_MAX} tags`)
+  if (tags.length === 0) return NO_TAGS
+  for (let i = 0; i < tags.length; i++) {
+    if (!isFine(tags[i])) refuseText(tags[i], `${name}[${i}]`)
+  }
+  return tags.length === 1 ? [tags[0]] : [...new Set(tags)]
+}
+
+/** One member `single` and its list `many`, as a list without duplicates. */
+function union(target, single, many) {
+  const list = target[many]
+  if (list !== undefined && !Array.isArray(list)) refuse(many, list, 'an array of strings')
+  const found = new Set()
+  if (target[single] !== undefined) {
+    checkKey(target[single], single)
+    found.add(target[single])
+  }
+  for (let i = 0; list !== undefined && i < list.length; i++) {
+    checkKey(list[i], `${many}[${i}]`)
+    found.add(list[i])
+  }
+  return [...found]
+}
+
+function targetParts(target) {
+  if (typeof target === 'string') {
+    checkKey(target)
+    return { keys: [target], tags: [], all: false }
+  }
+  if (!isObject(target)) refuse('invalidate target', target, 'a key, or an object with key, keys, tag, tags or all')
+  checkNames(target, TARGETS, { prefix: 'target.', later: ['pattern'] })
+  if (TARGETS.every((name) => target[name] === undefined)) {
+    throw new CacheConfigError('invalidate target names nothing: give key, keys, tag, tags or all: true')
+  }
+  if (target.all !== undefined && target.all !== true) refuse('target.all', target.all, 'true or absent')
+  return { keys: union(target, 'key', 'keys'), tags: union(target, 'tag', 'tags'), all: target.all === true }
+}
+
+/**
+ * What an invalidation means: the union of the members its target names.
+ *
+ * @param {unknown} target a key, or { key?, keys?, tag?, tags?, all?: true }; an empty list names nothing and is fine
+ * @param {unknown} [options] { mode?: 'remove' | 'stale', strict?: boolean }
+ * @returns {{ keys: string[], tags: string[], all: boolean, mode: 'remove' | 'stale', strict: boolean }}
+ * @throws {CacheConfigError}
+ */
+function invalidateTarget(target, options) {
+  const parts = targetParts(target)
+  if (options === undefined) return { ...parts, mode: 'remove', strict: false }
+  if (!isObject(options)) refuse('invalidate options', options, 'an object')
+  checkNames(options, OPTIONS, { later: ['settle'] })
+  const { mode = 'remove', strict = false } = options
+  checkOneOf(mode, 'mode', MODES)
+  if (typeof strict !== 'boolean') refuse('strict', strict, 'true or false')
+  return { ...parts, mode, strict }
+}
+
+module.exports = { checkKey, checkTags, invalidateTarget, KEY_MAX, TAGS_MAX, NO_TAGS }

@@ -1,0 +1,95 @@
+//! Options of the JS layer (checked there) as the core's configuration.
+
+use std::time::Duration;
+
+use napi_derive::napi;
+use tidecache_core::config::{Address, CoherenceMode, Config, RedisConfig, Tls};
+
+/// What an engine is made from. Durations in ms.
+#[napi(object)]
+pub struct EngineOptions {
+    pub namespace: String,
+    /// Bytes; 0: no memory tier.
+    pub memory_max_bytes: f64,
+    pub redis: Option<RedisOptions>,
+    /// Whether an engine with other settings is replaced (development) or refused.
+    pub replace: bool,
+}
+
+#[napi(object)]
+pub struct RedisOptions {
+    pub host: Option<String>,
+    pub port: Option<u16>,
+    /// Of a unix socket.
+    pub path: Option<String>,
+    pub username: Option<String>,
+    pub password: Option<String>,
+    pub db: i64,
+    pub tls: Option<TlsOptions>,
+    pub connect_timeout: f64,
+    pub command_timeout: f64,
+    pub max_unverified: f64,
+    /// -1: to the end of the ttl.
+    pub isolated: f64,
+    pub coherence: String,
+}
+
+/// PEM texts.
+#[napi(object)]
+pub struct TlsOptions {
+    pub ca: Option<String>,
+    pub cert: Option<String>,
+    pub key: Option<String>,
+    pub servername: Option<String>,
+    pub reject_unauthorized: bool,
+}
+
+fn ms(value: f64) -> Duration {
+    Duration::from_millis(value.max(0.0) as u64)
+}
+
+impl From<EngineOptions> for Config {
+    fn from(options: EngineOptions) -> Self {
+        Self {
+            namespace: options.namespace,
+            memory_bytes: options.memory_max_bytes.max(0.0) as u64,
+            redis: options.redis.map(RedisConfig::from),
+        }
+    }
+}
+
+impl From<RedisOptions> for RedisConfig {
+    fn from(options: RedisOptions) -> Self {
+        let host = options.host.unwrap_or_else(|| "localhost".to_owned());
+        let tls = options.tls.map(|tls| Tls {
+            ca: tls.ca.unwrap_or_default(),
+            cert: tls.cert.unwrap_or_default(),
+            key: tls.key.unwrap_or_default(),
+            server_name: tls.servername.unwrap_or_else(|| host.clone()),
+            verify: tls.reject_unauthorized,
+        });
+        let address = match options.path {
+            Some(path) => Address::Unix(path),
+            None => Address::Tcp {
+                host,
+                port: options.port.unwrap_or(6_379),
+                tls,
+            },
+        };
+        Self {
+            address,
+            username: options.username,
+            password: options.password,
+            db: options.db,
+            connect_timeout: ms(options.connect_timeout),
+            command_timeout: ms(options.command_timeout),
+            max_unverified: ms(options.max_unverified),
+            isolated: (options.isolated >= 0.0).then(|| ms(options.isolated)),
+            coherence: match options.coherence.as_str() {
+                "tracking" => CoherenceMode::Tracking,
+                "none" => CoherenceMode::None,
+                _ => CoherenceMode::Auto,
+            },
+        }
+    }
+}

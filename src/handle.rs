@@ -1,0 +1,389 @@
+//! The class behind a cache: one per `createCache` and JavaScript context. Synchronous calls only; what has to
+//! wait is collected until `flush`, goes to the runtime as one batch, and comes back through the outbox.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use napi::bindgen_prelude::{Env, Float64Array, Unknown};
+use napi::{Error, Result};
+use napi_derive::napi;
+use tidecache_core::clock::MS;
+use tidecache_core::config::Config;
+use tidecache_core::engine::{
+    Answer as FoundAnswer, Engine, FillRequest, LoadEnd, Probe, Read, Refreshing, Request, SetRequest, Target,
+};
+use tidecache_core::envelope::Policy;
+use tidecache_core::key::Mode;
+use tidecache_core::loads::OwnerId;
+use tidecache_core::registry::{self, OnConflict};
+use tokio::runtime::Handle;
+
+use crate::config::EngineOptions;
+use crate::outbox::{age, Answer, Outbox, Wake, HEAD, MOST, STRIDE};
+use crate::runtime;
+use crate::text::{with_key, Incoming, Outgoing};
+
+/// How long a process that ends may take to give its leases back and to flush its journal.
+const FAREWELL: Duration = Duration::from_millis(100);
+/// The same for an orderly `close`.
+const FLUSH: Duration = Duration::from_millis(1_000);
+
+/// Bits of `flags`, as `lib/native.js` has them.
+const REFRESH_FORCE: u32 = 1;
+const REFRESH_NEVER: u32 = 2;
+const NO_LOAD: u32 = 4;
+
+/// What has been asked since the last flush.
+#[derive(Default)]
+struct Asked {
+    lookups: Vec<Request>,
+    others: Vec<Other>,
+}
+
+enum Other {
+    Fill(FillRequest),
+    Set(u64, SetRequest),
+    Invalidate(u64, Target, Mode),
+    Health(u64),
+    Ready(u64),
+    Close(u64),
+}
+
+#[napi]
+pub struct NativeCache {
+    engine: Arc<Engine>,
+    runtime: Handle,
+    owner: OwnerId,
+    outbox: Arc<Outbox>,
+    numbers: Float64Array,
+    asked: RefCell<Asked>,
+}
+
+#[napi]
+impl NativeCache {
+    /// Opens the engine of these options: the running one of this process, or a new one.
+    /// `numbers` is written by every call that answers; `wake` is called when answers can be fetched.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(env: Env, options: EngineOptions, numbers: Float64Array, wake: Wake) -> Result<Self> {
+        if numbers.len() < HEAD + MOST * STRIDE {
+            return Err(Error::from_reason("the array of numbers is too short"));
+        }
+        let runtime = runtime::handle()?;
+        let on_conflict = if options.replace {
+            OnConflict::Replace
+        } else {
+            OnConflict::Refuse
+        };
+        let config = Config::from(options);
+        let engine = registry::open(config, on_conflict, runtime.clone()).map_err(|conflict| {
+            // The JS layer makes a CacheConfigError of it.
+            Error::from_reason(format!(
+                "{}\n{}\n{}",
+                conflict.option, conflict.running, conflict.wanted
+            ))
+        })?;
+        let owner = engine.new_owner();
+        let outbox = Arc::new(Outbox::new(wake));
+        let farewell = (Arc::downgrade(&engine), Arc::clone(&outbox), runtime.clone());
+        env.add_env_cleanup_hook(farewell, move |(engine, outbox, runtime)| {
+            outbox.close();
+            if let Some(engine) = engine.upgrade() {
+                leave(&engine, owner, &runtime, FAREWELL);
+            }
+        })?;
+        Ok(Self {
+            engine,
+            runtime,
+            owner,
+            outbox,
+            numbers,
+            asked: RefCell::default(),
+        })
+    }
+
+    /// Memory, then the table of loads. The answer: numbers 0 code (0 miss, 1 fresh, 2 stale, 3 join, 4 lead),
+    /// 1 age, 2 load, 3 refresh, 4 codec; the value, if there is one.
+    #[napi(catch_unwind, ts_return_type = "string | Buffer | undefined")]
+    pub fn probe(&mut self, key: Unknown<'_>, ttl: f64, flags: u32) -> Result<Outgoing> {
+        let read = Read {
+            ttl: (ttl >= 0.0).then_some(ttl as u64 * MS),
+            refresh: refreshing(flags),
+            loads: flags & NO_LOAD == 0,
+            owner: self.owner,
+        };
+        let engine = &self.engine;
+        let probe = with_key(&key, |key| engine.probe(key, read))?;
+        let now = if matches!(probe, Probe::Fresh(_) | Probe::Stale(..)) {
+            engine.now()
+        } else {
+            0
+        };
+        let (code, id, refresh, entry) = match probe {
+            Probe::Miss => (0.0, 0, 0, None),
+            Probe::Fresh(entry) => (1.0, 0, 0, Some(entry)),
+            Probe::Stale(entry, refresh) => (2.0, 0, refresh.unwrap_or(0), Some(entry)),
+            Probe::Join(id) => (3.0, id, 0, None),
+            Probe::Lead(id) => (4.0, id, 0, None),
+        };
+        // SAFETY: only this thread touches the array, and JavaScript is not running now.
+        let numbers = unsafe { self.numbers.as_mut() };
+        numbers[0] = code;
+        numbers[2] = id as f64;
+        numbers[3] = refresh as f64;
+        let Some(entry) = entry else {
+            return Ok(Outgoing::Nothing);
+        };
+        numbers[1] = age(&entry, now);
+        numbers[4] = f64::from(entry.head().codec);
+        Ok(Outgoing::Entry(entry))
+    }
+
+    /// Counts a caller that joined a load of this context.
+    #[napi(catch_unwind)]
+    pub fn joined(&self) {
+        self.engine.metrics.loads_joined.add(1);
+        self.engine.metrics.misses.add(1);
+    }
+
+    /// Asks Redis for a load (`key` undefined) or for `get` (`id` is the caller's).
+    #[napi(catch_unwind)]
+    pub fn lookup(&self, id: f64, key: Option<String>, tags: Option<Vec<String>>, ttl: f64, flags: u32, wait: f64) {
+        self.asked.borrow_mut().lookups.push(Request {
+            id: id as u64,
+            get: key.map(Into::into),
+            tags: boxed(tags),
+            ttl: (ttl >= 0.0).then_some(ttl as u64 * MS),
+            refresh: refreshing(flags),
+            wait: Duration::from_millis(wait.max(0.0) as u64),
+            owner: self.owner,
+        });
+    }
+
+    /// Answers when a load of another context of this process has ended.
+    #[napi(catch_unwind)]
+    pub fn await_load(&self, id: f64) {
+        let (id, engine) = (id as u64, Arc::clone(&self.engine));
+        let outbox = Arc::clone(&self.outbox);
+        self.runtime.spawn(async move {
+            engine.await_load(id).await;
+            outbox.put(Answer::Found(id, tidecache_core::engine::Found::Retry));
+        });
+    }
+
+    /// The value of a load. `true`: kept, the load has ended; `false`: an answer follows.
+    #[napi(catch_unwind)]
+    #[allow(clippy::too_many_arguments)] // One call per load: an object would cost more than it tells.
+    pub fn fill(
+        &self,
+        id: f64,
+        codec: u8,
+        value: Incoming,
+        ttl: f64,
+        stale_while_revalidate: f64,
+        stale_if_error: f64,
+        tags: Option<Vec<String>>,
+    ) -> bool {
+        let request = FillRequest {
+            id: id as u64,
+            payload: value.into_payload(codec),
+            policy: policy(ttl, stale_while_revalidate, stale_if_error),
+            tags: boxed(tags),
+        };
+        match self.engine.fill_here(request) {
+            None => true,
+            Some(request) => {
+                self.ask(Other::Fill(request));
+                false
+            }
+        }
+    }
+
+    /// Ends a load without a value: 0 skipped, 1 failed, 2 timed out, 3 abandoned.
+    #[napi(catch_unwind)]
+    pub fn end_load(&self, id: f64, how: u32) {
+        let end = match how {
+            0 => LoadEnd::Skipped,
+            1 => LoadEnd::Failed,
+            2 => LoadEnd::TimedOut,
+            _ => LoadEnd::Abandoned,
+        };
+        self.engine.end_load(id as u64, end);
+    }
+
+    /// A sign of life of this context: its leases are prolonged.
+    #[napi(catch_unwind)]
+    pub fn renew(&self) {
+        self.engine.renew_owner(self.owner);
+    }
+
+    #[napi(catch_unwind)]
+    #[allow(clippy::too_many_arguments)] // As for `fill`.
+    pub fn set(
+        &self,
+        id: f64,
+        key: String,
+        codec: u8,
+        value: Incoming,
+        ttl: f64,
+        stale_while_revalidate: f64,
+        stale_if_error: f64,
+        tags: Option<Vec<String>>,
+    ) {
+        let request = SetRequest {
+            key: key.into(),
+            payload: value.into_payload(codec),
+            policy: policy(ttl, stale_while_revalidate, stale_if_error),
+            tags: boxed(tags),
+        };
+        self.ask(Other::Set(id as u64, request));
+    }
+
+    /// `true`: done at once (there is no Redis); `false`: a receipt follows.
+    #[napi(catch_unwind)]
+    pub fn invalidate(&self, id: f64, keys: Vec<String>, tags: Vec<String>, all: bool, stale: bool) -> bool {
+        let target = Target {
+            keys: boxed(Some(keys)),
+            tags: boxed(Some(tags)),
+            all,
+        };
+        let mode = if stale { Mode::Stale } else { Mode::Remove };
+        if self.engine.invalidate_here(&target, mode) {
+            return true;
+        }
+        self.ask(Other::Invalidate(id as u64, target, mode));
+        false
+    }
+
+    #[napi(catch_unwind)]
+    pub fn health(&self, id: f64) {
+        self.ask(Other::Health(id as u64));
+    }
+
+    #[napi(catch_unwind)]
+    pub fn ready(&self, id: f64) {
+        self.ask(Other::Ready(id as u64));
+    }
+
+    /// Ends this handle: its loads end, the journal is flushed if this is the engine's last one.
+    #[napi(catch_unwind)]
+    pub fn close(&self, id: f64) {
+        self.ask(Other::Close(id as u64));
+    }
+
+    /// Gives everything asked since the last time to the runtime. `true`: answers are there already.
+    #[napi(catch_unwind)]
+    pub fn flush(&self) {
+        let Asked { lookups, others } = self.asked.take();
+        if !lookups.is_empty() {
+            let outbox = Arc::clone(&self.outbox);
+            let answer: FoundAnswer = Arc::new(move |id, found| outbox.put(Answer::Found(id, found)));
+            self.runtime.spawn(Arc::clone(&self.engine).lookup(lookups, answer));
+        }
+        for other in others {
+            self.runtime.spawn(carry_out(
+                other,
+                Arc::clone(&self.engine),
+                Arc::clone(&self.outbox),
+                self.owner,
+            ));
+        }
+    }
+
+    /// Fetches answers; their numbers lie behind the first eight, eight for each.
+    #[napi(catch_unwind, ts_return_type = "Array<string | Buffer | undefined>")]
+    pub fn fetch(&mut self) -> Vec<Outgoing> {
+        let now = self.engine.now();
+        // SAFETY: as in `probe`.
+        let numbers = unsafe { self.numbers.as_mut() };
+        self.outbox.fetch(numbers, now)
+    }
+
+    /// Counters as JSON, and a warning for the user if there is one.
+    #[napi(catch_unwind)]
+    #[must_use]
+    pub fn report(&self) -> String {
+        self.engine.report().to_string()
+    }
+
+    /// A change of Redis's state that the user should hear of, once.
+    #[napi(catch_unwind)]
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        self.engine.take_warning()
+    }
+
+    /// Before the process is ended by a signal: blocks at most 100 ms.
+    #[napi(catch_unwind)]
+    pub fn leave_now(&self) {
+        leave(&self.engine, self.owner, &self.runtime, FAREWELL);
+    }
+
+    fn ask(&self, other: Other) {
+        self.asked.borrow_mut().others.push(other);
+    }
+}
+
+async fn carry_out(other: Other, engine: Arc<Engine>, outbox: Arc<Outbox>, owner: OwnerId) {
+    let answer = match other {
+        Other::Fill(request) => {
+            let id = request.id;
+            engine.fill(request).await;
+            Answer::Filled(id)
+        }
+        Other::Set(id, request) => {
+            engine.set(request).await;
+            Answer::Done(id)
+        }
+        Other::Invalidate(id, target, mode) => Answer::Receipt(id, engine.invalidate(target, mode).await),
+        Other::Health(id) => Answer::Health(id, engine.health().await),
+        Other::Ready(id) => Answer::Ready(id, engine.ready().await),
+        Other::Close(id) => {
+            let leases = engine.abandon(owner);
+            // The time is bounded: what could not be flushed is lost with the process, as after a kill.
+            let _ = tokio::time::timeout(FLUSH, engine.leave(leases)).await;
+            Answer::Done(id)
+        }
+    };
+    outbox.put(answer);
+}
+
+/// Gives back what this context holds; blocks its thread, briefly.
+fn leave(engine: &Arc<Engine>, owner: OwnerId, runtime: &Handle, most: Duration) {
+    let leases = engine.abandon(owner);
+    if leases.is_empty() && !engine.has_unsent() {
+        return;
+    }
+    let (done, wait) = std::sync::mpsc::channel();
+    let engine = Arc::clone(engine);
+    runtime.spawn(async move {
+        engine.leave(leases).await;
+        // The receiver may have given up waiting.
+        let _ = done.send(());
+    });
+    // A timeout changes nothing: the process goes either way.
+    let _ = wait.recv_timeout(most);
+}
+
+fn refreshing(flags: u32) -> Refreshing {
+    if flags & REFRESH_FORCE != 0 {
+        Refreshing::Force
+    } else if flags & REFRESH_NEVER != 0 {
+        Refreshing::Never
+    } else {
+        Refreshing::Auto
+    }
+}
+
+fn policy(ttl: f64, stale_while_revalidate: f64, stale_if_error: f64) -> Policy {
+    let ms = |value: f64| value.max(0.0) as u64;
+    Policy {
+        ttl: ms(ttl),
+        stale_while_revalidate: ms(stale_while_revalidate),
+        stale_if_error: ms(stale_if_error),
+    }
+}
+
+fn boxed(names: Option<Vec<String>>) -> Vec<Box<str>> {
+    names.unwrap_or_default().into_iter().map(Into::into).collect()
+}

@@ -1,0 +1,20 @@
+//! The Node.js binding: conversion only. Every decision is in `tidecache-core`; promises, loaders and encoding
+//! are in `lib/`.
+//!
+//! 1. [`handle`] the class behind a cache · 2. [`outbox`] answers, in batches · 3. [`config`] options
+//! 4. [`text`] strings and bytes across the boundary · 5. [`runtime`] the thread that engines run on
+
+mod config;
+mod handle;
+mod outbox;
+mod runtime;
+mod text;
+
+use napi_derive::napi;
+
+/// The version this addon was built from: the package checks that it is its own.
+#[napi(catch_unwind)]
+#[must_use]
+pub fn version() -> String {
+    env!("CARGO_PKG_VERSION").to_owned()
+}
