@@ -14,12 +14,14 @@ inBothSetups((open, { receipt }) => {
     const loader = counted({ n: 1 })
 
     const first = await read(cache, 'k', loader)
-    const second = await read(cache, 'k', loader)
+    const second = await read(cache, 'k', loader) // may still join: the value is returned before Redis has it
+    await sleep(50)
+    const third = await read(cache, 'k', loader)
 
     assert.deepEqual([first.value, first.outcome, first.tier], [{ n: 1 }, 'miss', null])
-    assert.deepEqual([second.value, second.outcome, second.tier], [{ n: 1 }, 'fresh', 'memory'])
-    assert.ok(second.age >= 0 && second.age < 5_000 && second.waited >= 0 && second.waited < 1_000)
-    assert.equal(loader.calls, 1)
+    assert.deepEqual([second.value, third.value, loader.calls], [{ n: 1 }, { n: 1 }, 1])
+    assert.deepEqual([third.outcome, third.tier], ['fresh', 'memory'])
+    assert.ok(third.age >= 0 && third.age < 5_000 && third.waited >= 0 && third.waited < 1_000)
   })
 
   test('callers of one cold key join one load', async (t) => {

@@ -71,6 +71,7 @@ describe('coherence', () => {
       assert.deepEqual(broken.slice(0, 5), [], `${broken.length} reads break read-your-writes`)
       assert.deepEqual(stuck, [])
       assert.ok(p99 <= STALE_P99, `stale reads elsewhere: p99 ${p99} ms`)
+      assert.ok(slowest <= 1_000, `a read took ${slowest} ms, its loader 20 ms at most`)
       assert.ok(reads > MS / 2 && writes > 20, `${reads} reads and ${writes} writes prove little`)
     })
   }

@@ -146,8 +146,9 @@ withRedis('worker threads', (redis) => {
   for (const mode of ['Redis', 'memory only']) {
     const withThread = async (t) => {
       const options = { redis: mode === 'Redis' ? redis.url : false, namespace: freshNamespace() }
-      const thread = await useThread(t, options)
-      return { cache: open(t, options), ...thread }
+      const cache = open(t, options)
+      await cache.ready()
+      return { cache, ...(await useThread(t, options)) }
     }
 
     test(`a thread shares memory: ${mode}`, async (t) => {

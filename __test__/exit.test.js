@@ -70,6 +70,23 @@ describe('exit', () => {
     assert.deepEqual([code, said], [0, [['slow', 'slow']]])
   })
 
+  test('a refresh that waitUntil was given keeps the process alive while somebody waits for it', async () => {
+    for (const server of [false, redis.url]) {
+      const options = JSON.stringify({ redis: server, namespace: freshNamespace() })
+
+      const { code, said } = await runScript(`
+        const given = []
+        const cache = tidecache.createCache({ ...${options}, waitUntil: (promise) => given.push(promise) })
+        await cache.set('k', 'old', { ttl: '100ms', staleWhileRevalidate: '1m' })
+        await sleep(150)
+        const served = await cache.getOrSet('k', () => 'new')
+        await Promise.all(given)
+        say([served, await cache.get('k')])`)
+
+      assert.deepEqual([code, said], [0, [['old', 'new']]])
+    }
+  })
+
   test('waiting for the lease of another process keeps the process alive', async (t) => {
     const options = { redis: redis.url, namespace: freshNamespace() }
     const holder = await usePeer(t, options)

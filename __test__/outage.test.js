@@ -98,6 +98,7 @@ describe('outage of a link', { concurrency: 3 }, () => {
         times.push(ms)
       }
       assert.ok(Math.max(...times) <= COMMAND + 10 + 150, `cold reads took ${times.map(Math.round)} ms`)
+      await eventually(async () => !(await far.metrics()).redis.health.connected, 1_500, 'the link is known to be down')
       assert.equal((await far.read(keys[0], FROM_TRUTH)).tier, 'memory')
 
       await proxy.heal()

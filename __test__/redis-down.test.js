@@ -52,7 +52,6 @@ describe('Redis down', { concurrency: 4 }, () => {
     const redis = await useRedis(t)
     const [a, b] = await twoPeers(t, redis)
     await a.set('kept', 1)
-    t.after(() => redis.resume())
 
     redis.pause()
     const times = await coldReads(a, 40)
@@ -70,7 +69,6 @@ describe('Redis down', { concurrency: 4 }, () => {
   test('I5 Redis never hurts: many callers of one key share the wait for a paused Redis', async (t) => {
     const redis = await useRedis(t)
     const [a] = await twoPeers(t, redis)
-    t.after(() => redis.resume())
     redis.pause()
 
     const reads = await a.readAll(Array(200).fill('k'), { value: 'v', ms: LOAD })
@@ -118,7 +116,6 @@ describe('Redis down', { concurrency: 4 }, () => {
   test('I6 nothing lost: invalidations made while Redis is paused are applied before its entries are read', async (t) => {
     const redis = await useRedis(t)
     const [a, b] = await twoPeers(t, redis)
-    t.after(() => redis.resume())
     const keys = Array.from({ length: 50 }, (_, i) => `k${i}`)
     await a.readAll(keys, { value: 'old' })
     await b.readAll(keys, { value: 'old' })

@@ -3,7 +3,7 @@
 
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
-const { counted, eventually, failing, freshNamespace, read, sleep, timed } = require('./support/kit.js')
+const { counted, eventually, failing, freshNamespace, read, sleep, timed, within } = require('./support/kit.js')
 const { usePeers } = require('./support/peer.js')
 const { inBothSetups, withRedis } = require('./support/setups.js')
 
@@ -169,7 +169,7 @@ inBothSetups((open) => {
     await cache.getOrSet('k', loader, SWR)
 
     assert.ok(given.length >= 1)
-    await Promise.all(given)
+    assert.notEqual(await within(Promise.all(given), 1_000, 'never'), 'never')
     assert.equal(await cache.get('k'), 'new')
   })
 })

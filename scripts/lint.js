@@ -2,14 +2,13 @@
 // `npm run lint`: everything that can be said about the code without running it. All checks run; then the verdict.
 
 const path = require('node:path')
-const { build } = require('./build.js')
+const { addonFile, build } = require('./build.js')
 const { checkGlibc } = require('./check-glibc.js')
 const { checkLocks } = require('./check-locks.js')
 const { checkManifests } = require('./check-manifests.js')
 const { ensureInstalled } = require('./lib/install.js')
 const { ROOT, run, runSteps, tool } = require('./lib/run.js')
 const { pack } = require('./pack.js')
-const { addonFile } = require('./build.js')
 
 const CLIPPY = ['clippy', '--workspace', '--all-targets', '--', '-D', 'warnings']
 const node = (packageName, command, ...args) => run(process.execPath, [tool(packageName, command), ...args])
@@ -30,6 +29,7 @@ runSteps(
     ['biome', () => node('@biomejs/biome', 'biome', 'check', '--error-on-warnings')],
     ['types', () => node('typescript', 'tsc', '-p', 'tsconfig.json')],
     ['manifests agree', checkManifests],
+    ['Cargo.lock is up to date', () => run('cargo', ['fetch', '--locked', '--quiet'])],
     ['lock files hold no addresses', checkLocks],
     ['publint and attw on the packed package', tarballs],
     ['glibc the addon needs', () => checkGlibc(addonFile())],

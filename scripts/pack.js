@@ -18,7 +18,7 @@ const { ROOT, fail } = require('./lib/run.js')
 
 const ALWAYS = ['README.md', 'LICENSE']
 /** Of no use, or none of the business, of those who install the package. */
-const NOT_PUBLISHED = ['scripts', 'devDependencies', 'napi']
+const NOT_PUBLISHED = ['scripts', 'devDependencies', 'overrides', 'napi']
 
 function readManifest(...segments) {
   return JSON.parse(readFileSync(path.join(ROOT, ...segments, 'package.json'), 'utf8'))

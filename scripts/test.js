@@ -18,14 +18,16 @@ async function redisServer() {
   console.log(`${command}: ${version}`)
 }
 
+/** `napi build` always names a target: naming the same one shares what it has compiled. */
+function testRust() {
+  return run('cargo', ['test', '--workspace', '--profile', PROFILE, '--target', hostTarget()])
+}
+
 const prepare = [
   ['find a Redis server', redisServer],
   ['install the packages of the lock file', () => ensureInstalled()],
   ['build the addon', () => build({ profile: PROFILE })],
 ]
-/** `napi build` always names a target: naming the same one shares what it has compiled. */
-const testRust = () => run('cargo', ['test', '--workspace', '--profile', PROFILE, '--target', hostTarget()])
-
 const rust = [
   ['test the core and the model (Rust)', testRust],
   ['test the types', () => run(process.execPath, [tool('typescript', 'tsc'), '-p', 'tsconfig.json'])],

@@ -20,19 +20,16 @@ use tidecache_core::registry::{self, OnConflict};
 use tokio::runtime::Handle;
 
 use crate::config::EngineOptions;
-use crate::outbox::{age, Answer, Outbox, Wake, HEAD, MOST, STRIDE};
+use crate::fast_probe::{refreshing, FastProbe};
+use crate::outbox::{Answer, Outbox, Wake, HEAD, MOST, STRIDE};
 use crate::runtime;
-use crate::text::{with_key, Incoming, Outgoing};
+use crate::text::Incoming;
+use crate::text::Outgoing;
 
 /// How long a process that ends may take to give its leases back and to flush its journal.
 const FAREWELL: Duration = Duration::from_millis(100);
 /// The same for an orderly `close`.
 const FLUSH: Duration = Duration::from_millis(1_000);
-
-/// Bits of `flags`, as `lib/native.js` has them.
-const REFRESH_FORCE: u32 = 1;
-const REFRESH_NEVER: u32 = 2;
-const NO_LOAD: u32 = 4;
 
 /// What has been asked since the last flush.
 #[derive(Default)]
@@ -90,6 +87,7 @@ impl NativeCache {
             outbox.close();
             if let Some(engine) = engine.upgrade() {
                 leave(&engine, owner, &runtime, FAREWELL);
+                engine.remove_owner(owner);
             }
         })?;
         Ok(Self {
@@ -102,48 +100,27 @@ impl NativeCache {
         })
     }
 
-    /// Memory, then the table of loads. The answer: numbers 0 code (0 miss, 1 fresh, 2 stale, 3 join, 4 lead),
-    /// 1 age, 2 load, 3 refresh, 4 codec; the value, if there is one.
-    #[napi(catch_unwind, ts_return_type = "string | Buffer | undefined")]
-    pub fn probe(&mut self, key: Unknown<'_>, ttl: f64, flags: u32) -> Result<Outgoing> {
-        let read = Read {
-            ttl: (ttl >= 0.0).then_some(ttl as u64 * MS),
-            refresh: refreshing(flags),
-            loads: flags & NO_LOAD == 0,
-            owner: self.owner,
-        };
-        let engine = &self.engine;
-        let probe = with_key(&key, |key| engine.probe(key, read))?;
-        let now = if matches!(probe, Probe::Fresh(_) | Probe::Stale(..)) {
-            engine.now()
-        } else {
-            0
-        };
-        let (code, id, refresh, entry) = match probe {
-            Probe::Miss => (0.0, 0, 0, None),
-            Probe::Fresh(entry) => (1.0, 0, 0, Some(entry)),
-            Probe::Stale(entry, refresh) => (2.0, 0, refresh.unwrap_or(0), Some(entry)),
-            Probe::Join(id) => (3.0, id, 0, None),
-            Probe::Lead(id) => (4.0, id, 0, None),
-        };
-        // SAFETY: only this thread touches the array, and JavaScript is not running now.
-        let numbers = unsafe { self.numbers.as_mut() };
-        numbers[0] = code;
-        numbers[2] = id as f64;
-        numbers[3] = refresh as f64;
-        let Some(entry) = entry else {
-            return Ok(Outgoing::Nothing);
-        };
-        numbers[1] = age(&entry, now);
-        numbers[4] = f64::from(entry.head().codec);
-        Ok(Outgoing::Entry(entry))
+    /// The function of a read: `(key, ttl, flags) → value`, see `fast_probe`.
+    #[napi(
+        catch_unwind,
+        ts_return_type = "(key: string, ttl: number, flags: number) => string | Buffer | undefined"
+    )]
+    pub fn probe_function(&self, env: Env, numbers: Float64Array) -> Result<Unknown<'static>> {
+        let probe = FastProbe::new(Arc::clone(&self.engine), self.owner, numbers);
+        probe.into_function(&env)
     }
 
-    /// Counts a caller that joined a load of this context.
+    /// Counts a caller that joined a load of this context; `done`: its value was there, only not stored yet.
     #[napi(catch_unwind)]
-    pub fn joined(&self) {
-        self.engine.metrics.loads_joined.add(1);
-        self.engine.metrics.misses.add(1);
+    pub fn joined(&self, done: bool) {
+        let metrics = &self.engine.metrics;
+        if done {
+            metrics.memory_hits.add(1);
+            metrics.hits.add(1);
+        } else {
+            metrics.loads_joined.add(1);
+            metrics.misses.add(1);
+        }
     }
 
     /// Asks Redis for a load (`key` undefined) or for `get` (`id` is the caller's).
@@ -271,7 +248,7 @@ impl NativeCache {
         self.ask(Other::Close(id as u64));
     }
 
-    /// Gives everything asked since the last time to the runtime. `true`: answers are there already.
+    /// Gives everything asked since the last time to the runtime.
     #[napi(catch_unwind)]
     pub fn flush(&self) {
         let Asked { lookups, others } = self.asked.take();
@@ -299,7 +276,7 @@ impl NativeCache {
         self.outbox.fetch(numbers, now)
     }
 
-    /// Counters as JSON, and a warning for the user if there is one.
+    /// Counters as JSON.
     #[napi(catch_unwind)]
     #[must_use]
     pub fn report(&self) -> String {
@@ -342,6 +319,7 @@ async fn carry_out(other: Other, engine: Arc<Engine>, outbox: Arc<Outbox>, owner
             let leases = engine.abandon(owner);
             // The time is bounded: what could not be flushed is lost with the process, as after a kill.
             let _ = tokio::time::timeout(FLUSH, engine.leave(leases)).await;
+            engine.remove_owner(owner);
             Answer::Done(id)
         }
     };
@@ -363,16 +341,6 @@ fn leave(engine: &Arc<Engine>, owner: OwnerId, runtime: &Handle, most: Duration)
     });
     // A timeout changes nothing: the process goes either way.
     let _ = wait.recv_timeout(most);
-}
-
-fn refreshing(flags: u32) -> Refreshing {
-    if flags & REFRESH_FORCE != 0 {
-        Refreshing::Force
-    } else if flags & REFRESH_NEVER != 0 {
-        Refreshing::Never
-    } else {
-        Refreshing::Auto
-    }
 }
 
 fn policy(ttl: f64, stale_while_revalidate: f64, stale_if_error: f64) -> Policy {

@@ -1,10 +1,12 @@
 //! The Node.js binding: conversion only. Every decision is in `tidecache-core`; promises, loaders and encoding
 //! are in `lib/`.
 //!
-//! 1. [`handle`] the class behind a cache · 2. [`outbox`] answers, in batches · 3. [`config`] options
-//! 4. [`text`] strings and bytes across the boundary · 5. [`runtime`] the thread that engines run on
+//! 1. [`handle`] the class behind a cache · 2. [`fast_probe`] the path of a memory hit · 3. [`outbox`] answers, in
+//!    batches · 4. [`config`] options · 5. [`text`] strings and bytes across the boundary · 6. [`runtime`] the thread
+//!    that engines run on
 
 mod config;
+mod fast_probe;
 mod handle;
 mod outbox;
 mod runtime;

@@ -7,8 +7,8 @@
 use std::mem::MaybeUninit;
 use std::ptr;
 
-use napi::bindgen_prelude::{FromNapiValue, ToNapiValue, TypeName, Unknown, ValidateNapiValue};
-use napi::{check_status, sys, Error, JsValue, Result, Status, ValueType};
+use napi::bindgen_prelude::{FromNapiValue, ToNapiValue, TypeName, ValidateNapiValue};
+use napi::{check_status, sys, Error, Result, Status, ValueType};
 use tidecache_core::envelope::Payload;
 use tidecache_core::memory::Entry;
 
@@ -21,21 +21,23 @@ const ON_STACK: usize = 512;
 ///
 /// # Errors
 /// When the value is no string.
-pub fn with_key<T>(key: &Unknown<'_>, use_key: impl FnOnce(&str) -> T) -> Result<T> {
-    let raw = key.value();
+///
+/// # Safety
+/// `env` is the environment of the running call, `key` a value of it.
+pub unsafe fn with_key<T>(env: sys::napi_env, key: sys::napi_value, use_key: impl FnOnce(&str) -> T) -> Result<T> {
     let mut buffer = [MaybeUninit::<u8>::uninit(); ON_STACK];
     let mut len = 0;
     // SAFETY: the buffer is writable for its whole length; Node-API writes at most that and tells how much.
     check_status!(unsafe {
-        sys::napi_get_value_string_utf8(raw.env, raw.value, buffer.as_mut_ptr().cast(), ON_STACK, &raw mut len)
+        sys::napi_get_value_string_utf8(env, key, buffer.as_mut_ptr().cast(), ON_STACK, &raw mut len)
     })?;
-    if len < ON_STACK - 1 {
-        // SAFETY: the first `len` bytes were just written, and V8 writes valid UTF-8.
+    if len < ON_STACK - 4 {
+        // SAFETY: the first `len` bytes were just written; V8 writes valid UTF-8, whole characters only.
         let text = unsafe { std::str::from_utf8_unchecked(std::slice::from_raw_parts(buffer.as_ptr().cast(), len)) };
         return Ok(use_key(text));
     }
-    // SAFETY: `raw` is a live string value of this environment.
-    let text = unsafe { String::from_napi_value(raw.env, raw.value) }?;
+    // SAFETY: as above.
+    let text = unsafe { String::from_napi_value(env, key) }?;
     Ok(use_key(&text))
 }
 

@@ -61,11 +61,13 @@ class Peer {
   }
 
   call(op, ...args) {
-    return new Promise((resolve, reject) => {
+    const answer = new Promise((resolve, reject) => {
       const id = ++this.#lastCall
       this.#calls.set(id, { resolve, reject })
       this.#child.send({ id, op, args }, (error) => error && this.#settle({ id, error }))
     })
+    answer.catch(() => {}) // a test that failed before it awaited this says so itself
+    return answer
   }
 
   /** Ends the process by a signal and waits until it is gone. */
@@ -118,10 +120,24 @@ for (const op of COMMANDS) {
   }
 }
 
+const peersOf = new WeakMap()
+
+/** Ends all peers of a test, also when one of them ends badly: a process left over would keep the file running. */
+async function stopAll(peers) {
+  const ends = await Promise.allSettled(peers.map((peer) => peer.stop()))
+  const bad = ends.find(({ status }) => status === 'rejected')
+  if (bad !== undefined) throw bad.reason
+}
+
 /** A process with a cache of these options that ends with its test. */
 async function usePeer(t, options, { env, truth } = {}) {
+  if (!peersOf.has(t)) {
+    const peers = []
+    peersOf.set(t, peers)
+    t.after(() => stopAll(peers))
+  }
   const peer = new Peer(env)
-  t.after(() => peer.stop())
+  peersOf.get(t).push(peer)
   if (truth !== undefined) await peer.truth(truth.port)
   await peer.create(options)
   return peer

@@ -31,6 +31,7 @@ class Stress {
   reads = []
   writes = []
   failures = []
+  slowest = 0
 
   constructor(cache, truth, plan) {
     this.#cache = cache
@@ -47,8 +48,8 @@ class Stress {
     const readers = Array.from({ length: this.#plan.readers ?? 8 }, () => this.#readOn())
     const writers = Array.from({ length: this.#plan.mode === 'set' ? 1 : 2 }, () => this.#writeOn())
     await Promise.all([...readers, ...writers])
-    const { reads, writes, failures } = this
-    return { reads, writes, failures }
+    const { reads, writes, failures, slowest } = this
+    return { reads, writes, failures, slowest }
   }
 
   async #readOn() {
@@ -75,6 +76,7 @@ class Stress {
     try {
       const version = await this.#cache.getOrSet(key, (ctx) => this.#load(ctx), this.#options(key))
       this.reads.push([key, start, version])
+      this.slowest = Math.max(this.slowest, clock() - start)
     } catch (error) {
       this.failures.push(error.message)
     }

@@ -43,6 +43,7 @@ const NUMBERS = [
 const ERRORS = [Error, TypeError, RangeError, SyntaxError]
 const VIEWS = [Uint8Array, Int16Array, Uint32Array, Float32Array, Float64Array, BigInt64Array, Uint8ClampedArray]
 const PLAIN = ['text', 'number', 'literal', 'object', 'array']
+const SHARED = [...PLAIN, 'again']
 const ALL = [...PLAIN, 'special', 'object', 'array', 'map', 'set', 'date', 'regExp', 'error', 'bare', 'holes', 'again']
 const BINARY = [...ALL, 'bytes', 'view', 'memory']
 
@@ -54,7 +55,7 @@ class Maker {
 
   constructor(random) {
     this.#random = random
-    this.#kinds = this.#pick([PLAIN, PLAIN, ALL, ALL, BINARY])
+    this.#kinds = this.#pick([PLAIN, SHARED, ALL, ALL, BINARY])
   }
 
   #int(limit) {

@@ -176,7 +176,8 @@ function guarded(redis) {
 
 /** RedisOptions and where their URL comes from; undefined when there is none: memory only. */
 function source(value, env) {
-  if (value === undefined || isObject(value)) {
+  const isUrl = isObject(value) && typeof value.href === 'string'
+  if (value === undefined || (isObject(value) && !isUrl)) {
     const options = value ?? {}
     checkNames(options, NAMES, { prefix: 'redis.', later: LATER })
     if (options.url !== undefined) return { options, text: options.url, name: 'redis.url' }

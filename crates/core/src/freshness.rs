@@ -27,7 +27,8 @@ pub enum Freshness {
     Expired,
 }
 
-/// Judges an entry. `reader_ttl` (ns) only shortens freshness, never prolongs it; `None`: the writer's.
+/// Judges an entry. `reader_ttl` (ns) only shortens freshness, never prolongs it; `None`: the writer's. An entry
+/// that was marked stale is past its ttl, whatever its age; one without a window is then not servable.
 #[must_use]
 pub fn freshness(life: &Lifetimes, reader_ttl: Option<u64>, marked_stale: bool, now: Instant) -> Freshness {
     let fresh_until = match reader_ttl {
@@ -35,10 +36,16 @@ pub fn freshness(life: &Lifetimes, reader_ttl: Option<u64>, marked_stale: bool, 
         None => life.fresh_until,
     };
     if now < fresh_until && !marked_stale {
-        Freshness::Fresh
-    } else if now < life.revalidate_until {
+        return Freshness::Fresh;
+    }
+    let ended = if marked_stale { now } else { fresh_until };
+    let inside = |until: Instant| {
+        let window = until - life.fresh_until;
+        now < until && now < ended.saturating_add(window)
+    };
+    if inside(life.revalidate_until) {
         Freshness::Stale
-    } else if now < life.error_until {
+    } else if inside(life.error_until) {
         Freshness::StaleIfError
     } else {
         Freshness::Expired
@@ -69,6 +76,8 @@ mod tests {
             (260, None, true, Freshness::StaleIfError),
             (149, Some(50), false, Freshness::Fresh),
             (150, Some(50), false, Freshness::Stale),
+            (199, Some(50), false, Freshness::Stale),
+            (200, Some(50), false, Freshness::StaleIfError),
             (199, Some(5_000), false, Freshness::Fresh),
             (200, Some(5_000), false, Freshness::Stale),
         ];
@@ -93,6 +102,7 @@ mod tests {
 
         assert_eq!(freshness(&life, None, false, 9), Freshness::Fresh);
         assert_eq!(freshness(&life, None, false, 10), Freshness::Expired);
-        assert_eq!(freshness(&life, None, true, 5), Freshness::Stale);
+        assert_eq!(freshness(&life, None, true, 5), Freshness::Expired);
+        assert_eq!(freshness(&life, Some(3), false, 5), Freshness::Expired);
     }
 }

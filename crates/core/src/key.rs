@@ -113,9 +113,10 @@ impl RedisKeys {
         format!("{}:v:", self.prefix)
     }
 
-    /// The key whose writing and deletion is the push for `name`.
+    /// The key whose writing and deletion is the push, with the process that sends it: its own pushes tell a
+    /// process nothing, and would make it refuse loads that began after its invalidation was done.
     #[must_use]
-    pub fn vehicle(&self, push: Push) -> String {
+    pub fn vehicle(&self, push: Push, process: u64) -> String {
         let kind = match push.kind {
             Kind::Key => 'k',
             Kind::Tag => 't',
@@ -125,7 +126,7 @@ impl RedisKeys {
             Mode::Remove => 'r',
             Mode::Stale => 's',
         };
-        format!("{}:v:{{{:?}}}{kind}{mode}", self.prefix, push.name)
+        format!("{}:v:{{{:?}}}{kind}{mode}{process:016x}", self.prefix, push.name)
     }
 
     /// The key whose push tells a process that its own tracking works.
@@ -134,22 +135,25 @@ impl RedisKeys {
         format!("{}:v:{{{nonce:016x}}}canary", self.prefix)
     }
 
-    /// Reads a pushed key name back; `None` for canaries and names that are not ours.
+    /// Reads a pushed key name back, with the process that sent it; `None` for canaries and names that are not
+    /// ours.
     #[must_use]
-    pub fn parse_vehicle(&self, pushed: &str) -> Option<Push> {
+    pub fn parse_vehicle(&self, pushed: &str) -> Option<(Push, u64)> {
         let rest = pushed.strip_prefix(&*self.prefix)?.strip_prefix(":v:{")?;
-        let (hash, tail) = rest.split_at_checked(32)?;
+        let (hash, rest) = rest.split_at_checked(32)?;
+        let (what, process) = rest.strip_prefix('}')?.split_at_checked(2)?;
         let name = NameHash(u128::from_str_radix(hash, 16).ok()?);
-        let (kind, mode) = match tail {
-            "}kr" => (Kind::Key, Mode::Remove),
-            "}ks" => (Kind::Key, Mode::Stale),
-            "}tr" => (Kind::Tag, Mode::Remove),
-            "}ts" => (Kind::Tag, Mode::Stale),
-            "}nr" => (Kind::Namespace, Mode::Remove),
-            "}ns" => (Kind::Namespace, Mode::Stale),
+        let process = u64::from_str_radix(process, 16).ok()?;
+        let (kind, mode) = match what {
+            "kr" => (Kind::Key, Mode::Remove),
+            "ks" => (Kind::Key, Mode::Stale),
+            "tr" => (Kind::Tag, Mode::Remove),
+            "ts" => (Kind::Tag, Mode::Stale),
+            "nr" => (Kind::Namespace, Mode::Remove),
+            "ns" => (Kind::Namespace, Mode::Stale),
             _ => return None,
         };
-        Some(Push { name, kind, mode })
+        Some((Push { name, kind, mode }, process))
     }
 
     /// Reads the hash out of a pushed lease name.
@@ -168,6 +172,18 @@ pub struct Push {
     pub mode: Mode,
 }
 
+impl Push {
+    /// The removal of one key.
+    #[must_use]
+    pub fn key(name: NameHash) -> Self {
+        Self {
+            name,
+            kind: Kind::Key,
+            mode: Mode::Remove,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,11 +196,13 @@ mod tests {
             for mode in [Mode::Remove, Mode::Stale] {
                 let push = Push { name, kind, mode };
 
-                assert_eq!(keys.parse_vehicle(&keys.vehicle(push)), Some(push));
+                let pushed = keys.vehicle(push, 99);
+
+                assert_eq!(keys.parse_vehicle(&pushed), Some((push, 99)));
             }
         }
         assert_eq!(keys.parse_vehicle(&keys.canary(7)), None);
-        assert_eq!(keys.parse_vehicle("other:v:{00}kr"), None);
+        assert_eq!(keys.parse_vehicle("other:v:{00}kr00"), None);
     }
 
     #[test]

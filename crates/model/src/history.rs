@@ -228,7 +228,12 @@ impl History {
             return None;
         }
         let patient = |load: &&Load| load.started.0 < load.flight + terms.patience;
-        let mut loads: Vec<&Load> = self.loads.iter().filter(|load| load.key == key).filter(patient).collect();
+        let mut loads: Vec<&Load> = self
+            .loads
+            .iter()
+            .filter(|load| load.key == key)
+            .filter(patient)
+            .collect();
         loads.sort_by_key(|load| load.started);
         let mut unexplained = 0;
         for pair in loads.windows(2) {
@@ -276,7 +281,7 @@ impl History {
             let own = running.map(|load| load.started).min().map_or(end, |at| at.min(end));
             let sat_through = self.loads.iter().filter(|load| {
                 let foreign = load.who != read.who && load.key == read.key && load.right != Right::Alone;
-                foreign && load.failed && load.ended.is_some_and(|at| at > read.started && at < own)
+                foreign && load.failed && load.ended.is_some_and(|at| at.0 > read.started.0 + HEALTHY && at < own)
             });
             let count = if self.changed(read.key, read.started.0, end) {
                 0

@@ -6,6 +6,10 @@
 
 pub mod scenario;
 
+pub mod weather;
+
+pub mod callers;
+
 pub mod write;
 
 pub mod read;
@@ -13,6 +17,12 @@ pub mod read;
 pub mod load;
 
 pub mod link;
+
+pub mod node;
+
+pub mod faults;
+
+pub mod network;
 
 pub mod world;
 

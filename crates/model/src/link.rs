@@ -4,10 +4,11 @@
 //! `basis`. A beat counts from the moment it was sent: its answer may overtake a push.
 
 use crate::mutant::Mutant;
+use crate::node::Node;
 use crate::process::Link;
 use crate::server::{Command, ConnId, Reply};
 use crate::sim::Time;
-use crate::world::{Node, Wire, TIMEOUT};
+use crate::world::{Wire, TIMEOUT};
 
 pub const BEAT: Time = 12_000;
 const RECONNECT: Time = 2_000;
@@ -73,7 +74,9 @@ impl Node {
         }
         self.call_on(link.conn, vec![Command::Tracking]).await?;
         let canary = self.with(|world| world.conns[link.conn].canary.clone());
-        self.call_on(link.conn, vec![Command::Canary]).await?;
+        if self.call_on(link.conn, vec![Command::Canary]).await? != [Reply::Done] {
+            return None;
+        }
         let deadline = self.now() + TIMEOUT;
         self.wait(&canary, deadline).await?;
         if !self.with(|world| world.conns[link.conn].open) {

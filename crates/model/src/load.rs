@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::history::{Load, Right};
 use crate::mutant::Mutant;
+use crate::node::Node;
 use crate::process::{Answer, Attempt, MemoryEntry, Served};
 use crate::server::{Command, Dep, Entry, Pair, Reply, Token, KEYS, NAMESPACE};
 use crate::sim::Time;
-use crate::world::{Node, TIMEOUT};
+use crate::world::TIMEOUT;
 
 pub const LEASE: Time = 60_000;
 pub const LOAD_TIMEOUT: Time = 150_000;

@@ -51,7 +51,7 @@ fn main() -> ExitCode {
             let traced = play(seed, options.mutant, Trace::On);
             let shown = traced.log.iter().filter(|line| at(line) <= violation.at);
             let lines: Vec<&String> = shown.collect();
-            for line in &lines[lines.len().saturating_sub(160)..] {
+            for line in &lines[lines.len().saturating_sub(400)..] {
                 println!("{line}");
             }
             println!(

@@ -45,6 +45,8 @@ mutants! {
     TagSnapshotAfterLoad,
     /// A load is joined however old it is and however deaf the process.
     JoinWhileIncoherent,
+    /// A load from before `chan++` is joined once the channel is proven again.
+    JoinAcrossArming,
     /// The version table is believed without a recent basis.
     TableWhileIncoherent,
     /// A fetched version enters the table even if its tag was bumped meanwhile.
@@ -71,8 +73,8 @@ mutants! {
     LateTakeFilled,
     /// `set` does not check its tags when TAKE is answered.
     SetWithoutTagCheck,
-    /// An F of any process counts as a free lease.
-    FailureIsFreeForAll,
+    /// An F of another process counts as no lease at all.
+    FailureIsNoLease,
     /// A lease granted over one's own F looks to others like any lease.
     RetryLooksLikeAnyLease,
     /// An entry is condemned by a version from the table.

@@ -44,6 +44,7 @@ pub struct MemoryEntry {
 pub struct Flight {
     pub id: u64,
     pub started: Time,
+    pub chan: u64,
     pub deps: BTreeSet<Dep>,
     /// The tags are known: the value is.
     pub named: bool,
@@ -221,12 +222,14 @@ impl Process {
         }
     }
 
-    /// The load of this key that may be joined now.
+    /// The load of this key that may be joined now: every push since it began was heard, or it is young.
     #[must_use]
     pub fn joinable(&self, now: Time, key: usize) -> Option<Answer> {
         let (flight, answer) = self.flights.get(&key)?;
         let young = now.saturating_sub(flight.started) <= self.bounds.max_unverified;
-        (young || self.coherent(now) || self.is(Mutant::JoinWhileIncoherent)).then(|| answer.clone())
+        let same_channel = flight.chan == self.chan || self.is(Mutant::JoinAcrossArming);
+        let heard = same_channel && self.coherent(now);
+        (young || heard || self.is(Mutant::JoinWhileIncoherent)).then(|| answer.clone())
     }
 
     /// Something was invalidated: entries and loads from before no longer stand. Returns the leases to give back.

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use crate::history::Read;
 use crate::load::{pairs_of, tag_gets, Flying, Keep, ATTEMPT_LEASE};
 use crate::mutant::Mutant;
+use crate::node::Node;
 use crate::process::{Attempt, Flight, MemoryEntry, Probe, Redis, Served};
 use crate::server::{Command, Dep, Entry, Lease, Lookup, Reply, Token, NAMESPACE};
 use crate::sim::{Promise, Time};
-use crate::world::Node;
 
 /// How long a read waits for other processes' loads, all together.
 pub const PATIENCE: Time = 150_000;
@@ -86,13 +86,16 @@ impl Node {
         let answer = Promise::default();
         let (id, began) = self.with(|world| (world.token(), world.sim.now));
         let deps = self.certain_deps(key);
-        let flight = Flight {
-            id,
-            started: began,
-            deps,
-            named: false,
-        };
-        self.me(|me| me.flights.insert(key, (flight, answer.clone())));
+        self.me(|me| {
+            let flight = Flight {
+                id,
+                started: began,
+                chan: me.chan,
+                deps,
+                named: false,
+            };
+            me.flights.insert(key, (flight, answer.clone()));
+        });
         let flying = Flying {
             key,
             id,

@@ -118,6 +118,8 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
     Done,
+    /// An error: READONLY, OOM, MISCONF.
+    Refused,
     Reign(u64),
     Filled(bool),
     Entry(Option<Entry>),
@@ -168,6 +170,8 @@ pub struct Server {
     pub keyspace: Keyspace,
     pub trackers: BTreeSet<ConnId>,
     pub turn_due: bool,
+    /// Until when writes are refused while reads work.
+    pub read_only: Time,
     watchers: BTreeSet<(usize, ConnId)>,
     clock: u64,
     mutant: Option<Mutant>,
@@ -182,6 +186,7 @@ impl Server {
             keyspace,
             trackers: BTreeSet::new(),
             turn_due: false,
+            read_only: 0,
             watchers: BTreeSet::new(),
             clock: 0,
             mutant,
@@ -197,6 +202,9 @@ impl Server {
         self.clock = now.max(self.clock + 1);
         self.keyspace.entries.retain(|_, (_, until)| *until > now);
         self.keyspace.leases.retain(|_, (_, until)| *until > now);
+        if now < self.read_only && self.writes(&command) {
+            return Reply::Refused;
+        }
         match command {
             Command::Info => Reply::Reign(self.reign),
             Command::Ping => Reply::Done,
@@ -265,6 +273,16 @@ impl Server {
         }
     }
 
+    fn writes(&self, command: &Command) -> bool {
+        match command {
+            Command::Info | Command::Tracking | Command::Ping | Command::Get { .. } | Command::WatchLease { .. } => {
+                false
+            }
+            Command::TagGet { dep } => !self.keyspace.tags.contains_key(dep),
+            _ => true,
+        }
+    }
+
     fn entry(&self, key: usize) -> Option<&Entry> {
         self.keyspace.entries.get(&key).map(|(entry, _)| entry)
     }
@@ -301,7 +319,8 @@ impl Server {
         }
         let retry = match self.keyspace.leases.get(&key).copied() {
             None => false,
-            Some((Lease::Failed { by: failed }, _)) if failed == by || self.is(Mutant::FailureIsFreeForAll) => true,
+            Some((Lease::Failed { by: failed }, _)) if failed == by => true,
+            Some((Lease::Failed { .. }, _)) if self.is(Mutant::FailureIsNoLease) => false,
             Some((lease, until)) => return Lookup::Denied(lease, until - now),
         };
         self.set_lease(key, Some((Lease::Held { token, retry }, now + px)), effects);

@@ -197,7 +197,9 @@ impl<T: Clone> Promise<T> {
         }
         if !slot.waiting.contains(&sim.current) {
             slot.waiting.push(sim.current);
-            sim.schedule(deadline, Due::Wake(sim.current));
+            if deadline < Time::MAX {
+                sim.schedule(deadline, Due::Wake(sim.current));
+            }
         }
         std::task::Poll::Pending
     }

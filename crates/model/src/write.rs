@@ -6,10 +6,11 @@
 use crate::history::Change;
 use crate::load::{pairs_of, tag_gets, ATTEMPT_LEASE};
 use crate::mutant::Mutant;
+use crate::node::Node;
 use crate::process::{Attempt, Queued};
 use crate::server::{Command, Dep, Entry, Mode, NAMESPACE};
 use crate::sim::Time;
-use crate::world::{Node, TIMEOUT};
+use crate::world::TIMEOUT;
 
 impl Node {
     pub async fn invalidate(&self, dep: Dep, mode: Mode) {
@@ -33,7 +34,8 @@ impl Node {
                 }
                 return self.applied(change);
             }
-            self.sleep(1_000).await;
+            let pause = self.with(|world| world.rng.between(500, 8_000));
+            self.sleep(pause).await;
         }
         self.queue(Queued { change, dep, mode });
     }
@@ -81,8 +83,9 @@ impl Node {
         // 3. The value is as young as the reply; its tags are as old as the call.
         let pairs = pairs_of(answer.replies);
         let stands = self.me(|me| me.stands(at.s, &tags) && me.unmarked(at.s, &tags));
+        let drained = self.me(|me| me.journal.is_empty());
         at.s = self.me(|me| me.seq);
-        if stands || self.is(Mutant::SetWithoutTagCheck) {
+        if drained && (stands || self.is(Mutant::SetWithoutTagCheck)) {
             self.fill(key, token, &at, value, pairs).await;
         } else {
             self.with(|world| world.post(self.process, Command::Release { key, token }));

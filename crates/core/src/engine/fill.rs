@@ -13,7 +13,7 @@ use super::Engine;
 use crate::clock::Instant;
 use crate::envelope::{EntryId, Envelope, Payload, Policy, Stamp, Version};
 use crate::epoch::Standing;
-use crate::key::{Kind, Mode, NameHash, Push};
+use crate::key::{NameHash, Push};
 use crate::loads::{LoadId, LoadKind, OwnerId, Storage};
 use crate::memory::{Entry, NewEntry};
 use crate::redis::script::{Script, ScriptCall};
@@ -189,16 +189,12 @@ impl Engine {
             key: &filling.key,
             payload: &filling.payload.bytes,
         };
-        let push = Push {
-            name: filling.name,
-            kind: Kind::Key,
-            mode: Mode::Remove,
-        };
+        let push = Push::key(filling.name);
         let replaces = filling.kind == LoadKind::Force;
         ScriptCall::new(Script::Fill)
             .key(self.keys.entry(filling.name))
             .key(self.keys.lease(filling.name))
-            .key(self.keys.vehicle(push))
+            .key(self.keys.vehicle(push, self.process))
             .arg(token)
             .arg(envelope.encode())
             .number(filling.policy.hard_ttl().max(1))

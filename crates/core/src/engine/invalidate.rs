@@ -131,7 +131,7 @@ impl Engine {
     }
 
     fn script_for(&self, push: Push) -> ScriptCall {
-        let vehicle = self.keys.vehicle(push);
+        let vehicle = self.keys.vehicle(push, self.process);
         match (push.kind, push.mode) {
             (Kind::Key, mode) => {
                 let script = match mode {
@@ -156,11 +156,7 @@ impl Engine {
 
     /// A write of this process that may not have reached Redis: the key is invalid there until it is told so.
     pub(super) fn note_unreached(&self, name: NameHash) {
-        self.journal.note(Push {
-            name,
-            kind: Kind::Key,
-            mode: Mode::Remove,
-        });
+        self.journal.note(Push::key(name));
         if let Some(link) = &self.link {
             link.wake.notify_one();
         }

@@ -15,7 +15,7 @@ use tokio::time::Instant as Deadline;
 use super::lookup::{bytes_of, Answer, Found, Pending, Since};
 use super::Engine;
 use crate::envelope::{EntryId, Stamp, Version};
-use crate::key::{Kind, Mode, NameHash, Push};
+use crate::key::{NameHash, Push};
 use crate::loads::{LoadId, LoadKind, OwnerId, Storage};
 use crate::redis::fault::fault_of;
 use crate::redis::script::{Script, ScriptCall};
@@ -70,15 +70,16 @@ impl Engine {
         budget: &mut Budget,
         answer: &Answer,
     ) -> Vec<Pending> {
-        // 1. Versions first in the pipeline: they are older than any loader that starts on its replies.
+        // 1. READ before the versions: an entry that it returns is judged by younger ones. Both are older than any
+        //    loader that starts on the replies. They are asked for even where the table knows them: a version
+        //    evicted without a push would fence the load only after its loader ran.
         let since = self.since();
         let names = self.dependencies(&pending);
         let tokens: Vec<EntryId> = pending.iter().map(|_| self.token()).collect();
-        let mut calls: Vec<ScriptCall> = names.iter().map(|n| self.tagget(*n)).collect();
-        for (one, token) in pending.iter().zip(&tokens) {
-            calls.push(self.read_or_take(one, token));
-        }
-        let mut replies = match session.data.scripts(&calls, budget).await {
+        let reads = pending.iter().zip(&tokens);
+        let mut calls: Vec<ScriptCall> = reads.map(|(one, token)| self.read_or_take(one, token)).collect();
+        calls.extend(names.iter().map(|name| self.tagget(*name)));
+        let mut reads = match session.data.scripts(&calls, budget).await {
             Ok(replies) => self.redis_answered(since.start, replies),
             Err(fault) => {
                 self.redis_failed(session, &fault);
@@ -86,10 +87,10 @@ impl Engine {
                 return Vec::new();
             }
         };
-        let reads = replies.split_off(names.len());
+        let versions = reads.split_off(pending.len());
         let versions: Vec<(NameHash, Option<Version>)> = names
             .into_iter()
-            .zip(&replies)
+            .zip(&versions)
             .map(|(name, reply)| (name, self.version_of(reply, session.reign)))
             .collect();
         for (name, version) in &versions {
@@ -294,11 +295,7 @@ impl Engine {
         ScriptCall::new(Script::Take)
             .key(self.keys.entry(name))
             .key(self.keys.lease(name))
-            .key(self.keys.vehicle(Push {
-                name,
-                kind: Kind::Key,
-                mode: Mode::Remove,
-            }))
+            .key(self.keys.vehicle(Push::key(name), self.process))
             .arg(*token)
             .number(self.short_lease())
             .arg(entry.to_string())

@@ -61,6 +61,7 @@ pub struct Engine {
     process: u64,
     tokens: AtomicU64,
     owners: AtomicU64,
+    living: std::sync::Mutex<std::collections::HashSet<OwnerId>>,
     longest_hard_ttl: AtomicU64,
     warning: std::sync::Mutex<Option<String>>,
     closed: AtomicBool,
@@ -99,6 +100,7 @@ impl Engine {
             process: half(0),
             tokens: AtomicU64::new(half(8)),
             owners: AtomicU64::new(0),
+            living: std::sync::Mutex::default(),
             longest_hard_ttl: AtomicU64::new(0),
             metrics: Metrics::default(),
             warning: std::sync::Mutex::default(),
@@ -108,9 +110,23 @@ impl Engine {
         })
     }
 
-    /// A new JavaScript context.
+    /// A new handle of a JavaScript context.
     pub fn new_owner(&self) -> OwnerId {
-        self.owners.fetch_add(1, SeqCst) + 1
+        let owner = self.owners.fetch_add(1, SeqCst) + 1;
+        self.living().insert(owner);
+        owner
+    }
+
+    /// A handle is closed or its context has ended. The engine ends with the last one.
+    pub fn remove_owner(&self, owner: OwnerId) {
+        let mut living = self.living();
+        if living.remove(&owner) && living.is_empty() {
+            self.close();
+        }
+    }
+
+    fn living(&self) -> std::sync::MutexGuard<'_, std::collections::HashSet<OwnerId>> {
+        self.living.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     #[must_use]
@@ -200,7 +216,6 @@ impl Engine {
                 (load.name, token)
             });
             if let Some((name, Some(token))) = lease {
-                self.metrics.loads_fenced.add(1);
                 self.release_soon(name, token);
             }
         }

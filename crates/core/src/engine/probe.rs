@@ -26,6 +26,8 @@ pub enum Refreshing {
     Auto,
     Force,
     Never,
+    /// `ttl` 0: neither read nor stored; only joined.
+    Bypass,
 }
 
 #[derive(Debug)]
@@ -43,14 +45,13 @@ pub enum Probe {
 
 impl Engine {
     /// Looks into memory; on a miss joins or begins a load.
-    pub fn probe(&self, key: &str, read: Read) -> Probe {
+    pub fn probe(&self, key: &str, read: Read, now: Instant) -> Probe {
         let name = self.namespace.key(key);
-        let now = self.now();
         if let Some(link) = &self.link {
             link.note_activity(now);
         }
         let mut previous = None;
-        if read.refresh != Refreshing::Force {
+        if !matches!(read.refresh, Refreshing::Force | Refreshing::Bypass) {
             if let Some((entry, fresh)) = self.servable(name, key, read.ttl, now) {
                 match fresh {
                     Freshness::Fresh => {
@@ -70,7 +71,7 @@ impl Engine {
         }
         self.metrics.memory_misses.add(1);
         if !read.loads {
-            return Probe::Miss;
+            return self.join_or_miss(name, key, now);
         }
         self.join_or_lead(name, key, read, previous, now)
     }
@@ -112,6 +113,14 @@ impl Engine {
         }
     }
 
+    /// `get` takes the value of a load that is done but not stored yet; it waits for none.
+    fn join_or_miss(&self, name: NameHash, key: &str, now: Instant) -> Probe {
+        match self.loads.lock().latest(name) {
+            Some(load) if &*load.key == key && self.may_join(load, now) => Probe::Join(load.id),
+            _ => Probe::Miss,
+        }
+    }
+
     fn join_or_lead(&self, name: NameHash, key: &str, read: Read, previous: Option<Entry>, now: Instant) -> Probe {
         let mut loads = self.loads.lock();
         let mut after = None;
@@ -122,8 +131,7 @@ impl Engine {
                 }
                 // Not to be joined, but perhaps only because its tags are not all known yet: its entry may
                 // turn out to be good, and two loads of one key are one too many.
-                let own = [Slot::namespace(), Slot::of(name)].into_iter();
-                if self.epochs.standing(own, load.since) == Standing::Stands {
+                if self.standing(load) != Standing::Removed {
                     after = Some(load.done());
                 }
             }

@@ -228,7 +228,9 @@ impl Engine {
     fn heard(&self, pushed: Pushed) {
         let Some(link) = &self.link else { return };
         match pushed {
-            Pushed::Invalidated(push) => {
+            // One's own: its local effect was complete before its caller was told.
+            Pushed::Invalidated(_, process) if process == self.process => {}
+            Pushed::Invalidated(push, _) => {
                 self.metrics.invalidations_received.add(1);
                 self.bump(push);
             }

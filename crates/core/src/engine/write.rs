@@ -10,7 +10,7 @@ use super::lookup::lifetimes;
 use super::Engine;
 use crate::envelope::{EntryId, Envelope, Payload, Policy, Stamp};
 use crate::epoch::{Slot, Standing};
-use crate::key::{Kind, Mode, NameHash, Push};
+use crate::key::{NameHash, Push};
 use crate::memory::{Entry, NewEntry};
 use crate::redis::fault::Fault;
 use crate::redis::script::{Script, ScriptCall};
@@ -39,7 +39,7 @@ impl Engine {
     /// Stores a value; every load of the key that runs now, anywhere, is refused. Never fails because of Redis.
     pub async fn set(self: Arc<Self>, request: SetRequest) {
         let name = self.namespace.key(&request.key);
-        let setting = Setting {
+        let mut setting = Setting {
             tags: request.tags.iter().map(|t| self.namespace.tag(t)).collect(),
             name,
             since: self.epochs.now(),
@@ -47,11 +47,7 @@ impl Engine {
             began: self.now(),
             request,
         };
-        let own = Push {
-            name,
-            kind: Kind::Key,
-            mode: Mode::Remove,
-        };
+        let own = Push::key(name);
         self.bump(own);
         let Some(link) = self.link() else {
             let since = self.epochs.now();
@@ -64,6 +60,9 @@ impl Engine {
             self.bump(own);
             return self.keep_set(&setting, self.epochs.now(), self.token());
         };
+        // The first operation may have waited for the channel to be armed: its effect begins here.
+        setting.channel = self.channel();
+        setting.began = self.now();
 
         // 1. TAKE, with the versions of what the value depends on.
         let token = self.token();
@@ -140,15 +139,11 @@ impl Engine {
             key,
             payload: &payload.bytes,
         };
-        let push = Push {
-            name: setting.name,
-            kind: Kind::Key,
-            mode: Mode::Remove,
-        };
+        let push = Push::key(setting.name);
         let call = ScriptCall::new(Script::Fill)
             .key(self.keys.entry(setting.name))
             .key(self.keys.lease(setting.name))
-            .key(self.keys.vehicle(push))
+            .key(self.keys.vehicle(push, self.process))
             .arg(token)
             .arg(envelope.encode())
             .number(policy.hard_ttl().max(1))

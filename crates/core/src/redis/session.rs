@@ -24,7 +24,8 @@ use crate::key::{NameHash, Push, RedisKeys};
 /// What the server told without being asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pushed {
-    Invalidated(Push),
+    /// By which process.
+    Invalidated(Push, u64),
     /// FLUSHALL or FLUSHDB: nothing that was known holds.
     Everything,
     /// A lease that somebody here waits for changed.
@@ -169,8 +170,8 @@ impl Tap {
         let Ok(name) = std::str::from_utf8(name) else {
             return;
         };
-        if let Some(push) = self.keys.parse_vehicle(name) {
-            (self.listener)(Pushed::Invalidated(push));
+        if let Some((push, process)) = self.keys.parse_vehicle(name) {
+            (self.listener)(Pushed::Invalidated(push, process));
         } else if let Some(lease) = self.keys.parse_lease(name) {
             (self.listener)(Pushed::Lease(lease));
         } else if name == self.canary.name {

@@ -1,0 +1,47 @@
+//! The protocol with one rule taken out: some history tells.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
+
+use tidecache_model::mutant::Mutant;
+use tidecache_model::scenario::{play, Trace};
+
+/// A mutant that survives this many histories counts as not found.
+const PATIENCE: u64 = 30_000;
+
+/// The first seed that tells, and the rule it broke.
+fn hunt(mutant: Mutant) -> Option<(u64, &'static str)> {
+    (1..=PATIENCE).find_map(|seed| {
+        let violation = play(seed, Some(mutant), Trace::Off).violation?;
+        Some((seed, violation.rule))
+    })
+}
+
+#[test]
+fn every_mutant_is_killed() {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let (next, found) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some((mutant, name)) = Mutant::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let killed = hunt(*mutant);
+                    found.lock().expect("no hunter panics").push((*name, killed));
+                }
+            });
+        }
+    });
+
+    let mut found = found.into_inner().expect("no hunter panics");
+    found.sort_unstable();
+    for (name, killed) in &found {
+        let (histories, rule) = killed.map_or(("-".to_owned(), "survived"), |(seed, rule)| (seed.to_string(), rule));
+        println!("{name:<28} {histories:>6}  {rule}");
+    }
+    assert!(found.len() >= 15);
+    assert!(
+        found.iter().all(|(_, killed)| killed.is_some()),
+        "a rule that no history needs"
+    );
+}

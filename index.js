@@ -1,0 +1,28 @@
+'use strict'
+// The package's door: names only. The default cache is made at its first use, from the environment.
+
+const { createCache } = require('./lib/cache.js')
+const { duration } = require('./lib/duration.js')
+const errors = require('./lib/errors.js')
+
+let defaultCache
+
+function shared() {
+  defaultCache ??= createCache()
+  return defaultCache
+}
+
+exports.createCache = createCache
+exports.duration = duration
+
+exports.getOrSet = async (key, loader, options) => shared().getOrSet(key, loader, options)
+exports.invalidate = async (target, options) => shared().invalidate(target, options)
+exports.metrics = async () => shared().metrics()
+exports.close = async () => defaultCache?.close()
+
+exports.CacheError = errors.CacheError
+exports.CacheConfigError = errors.CacheConfigError
+exports.CacheClosedError = errors.CacheClosedError
+exports.CacheRedisError = errors.CacheRedisError
+exports.CacheTimeoutError = errors.CacheTimeoutError
+exports.CacheEncodeError = errors.CacheEncodeError

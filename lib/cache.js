@@ -1,0 +1,300 @@
+'use strict'
+// The public cache: one handle on an engine. Its policy (defaults, types, codec, logger) is its own; memory, loads and
+// connections are shared by all handles of the process with the same namespace and Redis.
+
+const { randomUUID } = require('node:crypto')
+const { hostname } = require('node:os')
+const { Channel, PROBE, FLAG, ANSWER, now } = require('./channel.js')
+const { createCodec } = require('./codec.js')
+const { CacheClosedError, CacheRedisError } = require('./errors.js')
+const { Flight, LOOK_AGAIN, lifetimes } = require('./flight.js')
+const { cacheOptions, entryOptions, getOptions, checkKey, invalidateTarget } = require('./options.js')
+const { checkFunction } = require('./options/check.js')
+
+const REFRESH_FLAGS = { auto: 0, force: FLAG.FORCE, never: FLAG.NEVER }
+
+const ENVIRONMENT = {
+  id: randomUUID(),
+  pid: process.pid,
+  host: hostname(),
+  since: new Date(Date.now() - process.uptime() * 1_000).toISOString(),
+}
+
+class Cache {
+  #channel
+  #codec
+  #defaults
+  #flights = new Map()
+  #shared
+  #hasMemory
+  #waitUntil
+  #closing
+
+  constructor(options) {
+    const { disabled, redis, memoryMaxBytes } = options
+    const off = { redis: null, memoryMaxBytes: 0 }
+    this.#channel = new Channel(disabled ? { ...options, ...off } : options)
+    this.#codec = createCodec(options)
+    this.#defaults = options.defaults
+    this.#waitUntil = options.waitUntil
+    this.#shared = {
+      channel: this.#channel,
+      codec: this.#codec,
+      flights: this.#flights,
+      refresh: (...args) => this.#refresh(...args),
+      waitUntil: (promise) => this.#waitUntil?.(promise),
+    }
+    if (redis !== null && options.namespaceIsDefault && process.env.NODE_ENV === 'production') warnOfDefault()
+    this.#hasMemory = memoryMaxBytes > 0
+  }
+
+  async getOrSet(key, loader, options) {
+    const policy = entryOptions(options, this.#defaults)
+    checkKey(key)
+    if (typeof loader !== 'function') checkFunction(loader, 'loader')
+    if (this.#closing !== undefined) throw new CacheClosedError()
+    policy.signal?.throwIfAborted()
+    const flags = policy.ttlGiven === 0 ? FLAG.BYPASS : REFRESH_FLAGS[policy.refresh]
+    const data = this.#channel.probe(key, policy.ttlGiven, flags)
+    const { numbers } = this.#channel
+    if (numbers[0] !== PROBE.FRESH || policy.onResult !== undefined) {
+      return this.#answer(key, loader, policy, flags, data)
+    }
+    try {
+      return this.#codec.decode(numbers[4], data)
+    } catch {
+      return this.#reload(key, loader, policy)
+    }
+  }
+
+  /** Everything but the plain memory hit. The first probe has been made. */
+  async #answer(key, loader, policy, flags, data) {
+    const started = now()
+    for (let attempt = 0; ; attempt++) {
+      const value = attempt === 0 ? data : this.#channel.probe(key, policy.ttlGiven, flags)
+      const { numbers } = this.#channel
+      const code = numbers[0]
+      let result
+      if (code === PROBE.FRESH || code === PROBE.STALE) {
+        result = { codec: numbers[4], data: value, outcome: OUTCOME[code], tier: 'memory', age: numbers[1] }
+        if (numbers[3] !== 0) this.#refresh(numbers[3], key, loader, policy)
+      } else {
+        result = await this.#fly(numbers[0], numbers[2], key, loader, policy, flags)
+      }
+      if (result === LOOK_AGAIN) continue
+      try {
+        const decoded = 'raw' in result ? result.raw : this.#codec.decode(result.codec, result.data)
+        const { outcome, tier, age } = result
+        policy.onResult?.({ outcome, tier, age, waited: now() - started })
+        return decoded
+      } catch (error) {
+        // What another release or another codec wrote is a miss. A value just loaded is decoded as it was encoded.
+        if (result.outcome === 'miss' || attempt > 0 || error?.code !== 'ERR_CACHE_ENCODE') throw error
+        return this.#reload(key, loader, policy)
+      }
+    }
+  }
+
+  #reload(key, loader, policy) {
+    const data = this.#channel.probe(key, -1, FLAG.FORCE)
+    return this.#answer(key, loader, policy, FLAG.FORCE, data)
+  }
+
+  /** Leads a flight or joins one, and waits for it as long as this caller wants to. */
+  async #fly(code, load, key, loader, policy, flags) {
+    let flight = this.#flights.get(load)
+    let isLeader = false
+    this.#channel.hold()
+    try {
+      if (code === PROBE.LEAD) {
+        isLeader = true
+        flight = new Flight(this.#shared, load, key, policy)
+        this.#flights.set(load, flight)
+        flight.join()
+        flight.lead(loader, flags, { isBypass: (flags & FLAG.BYPASS) !== 0 })
+      } else if (flight === undefined) {
+        // Another context of this process (a worker thread, a second copy of the module) is loading it.
+        await waitFor(this.#channel.awaitLoad(load), policy.signal)
+        return LOOK_AGAIN
+      } else if (flight.done !== undefined) {
+        if (this.#hasMemory) return this.#takeDone(flight)
+        await waitFor(flight.filled, policy.signal)
+        return LOOK_AGAIN
+      } else {
+        flight.join()
+        this.#channel.joined(false)
+      }
+      const result = await this.#await(flight, policy)
+      if (isLeader || result === LOOK_AGAIN || result.outcome !== 'miss') return result
+      return { ...result, outcome: 'joined' }
+    } finally {
+      this.#channel.release()
+    }
+  }
+
+  /** The value of a load that is on its way to the tiers is in memory as any other. */
+  #takeDone({ done: { codec, data, since } }) {
+    this.#channel.joined(true)
+    return { codec, data, outcome: 'fresh', tier: 'memory', age: Math.floor(now() - since) }
+  }
+
+  async #await(flight, policy) {
+    if (policy.signal === undefined && policy.staleAfter === -1) return flight.result
+    try {
+      return await waitFor(withStaleAfter(flight, policy.staleAfter), policy.signal)
+    } catch (error) {
+      if (policy.signal?.aborted && error === policy.signal.reason) flight.leave(error)
+      throw error
+    }
+  }
+
+  /** Runs the loader in the background for a stale entry. */
+  #refresh(load, key, loader, policy) {
+    const flight = new Flight(this.#shared, load, key, policy).background()
+    this.#flights.set(load, flight)
+    const done = flight.lead(loader, 0)
+    this.#shared.waitUntil(done)
+  }
+
+  async get(key, options) {
+    const { signal } = getOptions(options)
+    checkKey(key)
+    if (this.#closing !== undefined) throw new CacheClosedError()
+    signal?.throwIfAborted()
+    const data = this.#channel.probe(key, -1, FLAG.NO_LOAD)
+    const { numbers } = this.#channel
+    if (numbers[0] === PROBE.FRESH || numbers[0] === PROBE.STALE) return this.#decodeOrMiss(numbers[4], data)
+    const flight = numbers[0] === PROBE.JOIN ? this.#flights.get(numbers[2]) : undefined
+    if (flight?.done !== undefined && this.#hasMemory) {
+      const done = this.#takeDone(flight)
+      return this.#decodeOrMiss(done.codec, done.data)
+    }
+    const found = await this.#held(waitFor(this.#channel.get(key), signal))
+    return found.kind === ANSWER.HIT ? this.#decodeOrMiss(found.codec, found.data) : undefined
+  }
+
+  #decodeOrMiss(codec, data) {
+    try {
+      return this.#codec.decode(codec, data)
+    } catch {
+      return undefined
+    }
+  }
+
+  async set(key, value, options) {
+    const policy = entryOptions(options, this.#defaults)
+    checkKey(key)
+    if (this.#closing !== undefined) throw new CacheClosedError()
+    let encoded
+    try {
+      encoded = this.#codec.encode(value)
+    } catch (error) {
+      if (policy.onEncodeError !== 'bypass') throw error
+      // What cannot be stored must not leave the old value behind.
+      await this.invalidate(key)
+      return
+    }
+    if (policy.ttl === 0) {
+      await this.invalidate(key)
+      return
+    }
+    await this.#held(this.#channel.set(key, encoded, lifetimes(policy, policy.ttl, policy.tags)))
+  }
+
+  async invalidate(target, options) {
+    const parts = invalidateTarget(target, options)
+    if (this.#closing !== undefined) throw new CacheClosedError()
+    const answered = this.#channel.invalidate(parts)
+    if (answered === undefined) return { redis: 'off' }
+    const { state, why } = await this.#held(answered)
+    if (parts.strict && state === 'queued') {
+      throw new CacheRedisError(`the invalidation is queued, not applied yet: ${why}`)
+    }
+    return { redis: state }
+  }
+
+  async metrics() {
+    if (this.#closing !== undefined) throw new CacheClosedError()
+    return { process: { ...ENVIRONMENT }, ...this.#channel.report() }
+  }
+
+  async health() {
+    if (this.#closing !== undefined) throw new CacheClosedError()
+    const { status, latency, isTracking, why } = await this.#held(this.#channel.health())
+    const isUp = status === 'ok'
+    const redis = { connected: isUp, latency: isUp ? latency : null, coherence: isTracking ? 'tracking' : 'none' }
+    return why === undefined ? { status, redis } : { status, redis: { ...redis, error: why } }
+  }
+
+  async ready() {
+    if (this.#closing !== undefined) throw new CacheClosedError()
+    const { isReady, why } = await this.#held(this.#channel.ready())
+    if (!isReady) throw new CacheRedisError(`Redis has not answered: ${why}`)
+  }
+
+  close() {
+    this.#closing ??= this.#held(this.#channel.close()).then(() => {})
+    return this.#closing
+  }
+
+  async #held(promise) {
+    this.#channel.hold()
+    try {
+      return await promise
+    } finally {
+      this.#channel.release()
+    }
+  }
+}
+
+const OUTCOME = { [PROBE.FRESH]: 'fresh', [PROBE.STALE]: 'stale' }
+
+/** Waits for a promise, or until the signal aborts. */
+function waitFor(promise, signal) {
+  if (signal === undefined) return promise
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason)
+    if (signal.aborted) return onAbort()
+    signal.addEventListener('abort', onAbort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+  })
+}
+
+/** The flight's result, or the stale value beside it once the loader takes longer than `staleAfter` ms. */
+async function withStaleAfter(flight, staleAfter) {
+  if (staleAfter === -1) return flight.result
+  await Promise.race([flight.found, flight.result])
+  const { previous } = flight
+  if (previous === undefined || flight.isSettled) return flight.result
+  let timer
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, staleAfter, { ...previous, outcome: 'stale', tier: 'memory' })
+  })
+  try {
+    return await Promise.race([flight.result, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+let isDefaultTold = false
+
+function warnOfDefault() {
+  if (isDefaultTold) return
+  isDefaultTold = true
+  process.emitWarning(
+    "the namespace is the default, 'tidecache': two applications on one Redis would share it; set `namespace` or TIDECACHE_NAMESPACE",
+    'TidecacheWarning',
+  )
+}
+
+/**
+ * Makes a cache. Synchronous: it works before, during and without a connection.
+ *
+ * @throws {CacheConfigError}
+ */
+function createCache(options) {
+  return new Cache(cacheOptions(options))
+}
+
+module.exports = { createCache }

@@ -1,0 +1,289 @@
+'use strict'
+// The way to the core and back, in batches.
+//
+// What is asked in one tick goes over in one call, at the end of the tick; what was answered comes back in one wake-up
+// of the event loop. Numbers travel in an array of doubles that this side owns, values as strings (or Buffers), so a
+// question costs no object. The core answers each question exactly once.
+
+const { performance } = require('node:perf_hooks')
+const { NativeCache } = require('./native.js')
+const { CacheConfigError } = require('./errors.js')
+const { watchSignals } = require('./signals.js')
+
+// The layout of `numbers`, as in src/outbox.rs: the answer to `probe`, then eight for each fetched answer.
+const HEAD = 8
+const STRIDE = 8
+const MOST = 1_024
+
+/** What `probe` found: numbers[0]. */
+const PROBE = { MISS: 0, FRESH: 1, STALE: 2, JOIN: 3, LEAD: 4 }
+/** Bits of `flags`. */
+const FLAG = { FORCE: 1, NEVER: 2, NO_LOAD: 4, BYPASS: 8 }
+/** How a load ends without a value. */
+const END = { SKIPPED: 0, FAILED: 1, TIMED_OUT: 2, ABANDONED: 3 }
+/** What an answer is. */
+const ANSWER = { HIT: 1, LEAD: 2, DENIED: 3, RETRY: 4, MISS: 5, FILLED: 6, RECEIPT: 7, DONE: 8, HEALTH: 9, READY: 10 }
+
+/** Numbers of our own questions; the core numbers loads from 1. */
+const FIRST_OWN = 2 ** 52
+/** A sign of life while a load of ours holds a lease: a third of the lease's life. */
+const RENEW_EVERY = 1_000
+const A_LONG_TIME = 2 ** 31 - 1
+
+class Channel {
+  numbers = new Float64Array(HEAD + MOST * STRIDE)
+  /** (key, ttl, flags) → value; its other answers are in `numbers`. See PROBE. */
+  probe
+  #native
+  #waiting = new Map()
+  #next = FIRST_OWN
+  #isFlushing = false
+  #held = 0
+  #alive
+  #leading = 0
+  #renewal
+  #logger
+
+  constructor(options) {
+    this.#logger = options.logger
+    this.#native = this.#open(options)
+    this.probe = this.#native.probeFunction(this.numbers)
+    // Nothing of the core keeps the process alive; this timer does, while somebody waits for an answer.
+    this.#alive = setInterval(() => {}, A_LONG_TIME).unref()
+    this.#renewal = setInterval(() => this.#native.renew(), RENEW_EVERY).unref()
+    clearInterval(this.#renewal)
+    if (options.redis !== null) watchSignals(this.#native)
+  }
+
+  #open({ namespace, memoryMaxBytes, redis }) {
+    const replace = process.env.NODE_ENV === 'development'
+    try {
+      return new NativeCache(
+        { namespace, memoryMaxBytes, redis: redis === null ? undefined : nativeRedis(redis), replace },
+        this.numbers,
+        () => this.#fetch(),
+      )
+    } catch (error) {
+      const [option, running, wanted] = error.message.split('\n')
+      if (wanted === undefined) throw error
+      throw new CacheConfigError(
+        `${option} is ${running} in the engine that this process already has for namespace '${namespace}', ` +
+          `and ${wanted} here: it belongs to the engine, so all caches of one namespace and Redis must agree ` +
+          `(or use another namespace)`,
+      )
+    }
+  }
+
+  /** Counts a caller that joined; `isDone`: the value was there, only not stored yet. */
+  joined(isDone) {
+    this.#native.joined(isDone)
+  }
+
+  /** Asks Redis for a load. @returns {Promise<object>} { kind, … } as in `read` below */
+  lookup(load, tags, ttl, flags, wait) {
+    this.#native.lookup(load, undefined, tags.length === 0 ? undefined : tags, ttl, flags, wait)
+    return this.#answer(load)
+  }
+
+  /** Asks Redis for a key without loading it. */
+  get(key) {
+    const id = this.#next++
+    this.#native.lookup(id, key, undefined, -1, FLAG.NO_LOAD, 0)
+    return this.#answer(id)
+  }
+
+  /** Resolves when a load of another context of this process has ended. */
+  awaitLoad(load) {
+    const ended = new Promise((resolve) => this.#addWaiter(-load, resolve))
+    this.#native.awaitLoad(load)
+    return ended
+  }
+
+  /** @returns {Promise<void> | undefined} resolves when the load has ended; undefined: it has */
+  fill(load, { codec, data }, { ttl, staleWhileRevalidate, staleIfError, tags }) {
+    const list = tags.length === 0 ? undefined : tags
+    if (this.#native.fill(load, codec, data, ttl, staleWhileRevalidate, staleIfError, list)) return undefined
+    return this.#answer(load)
+  }
+
+  endLoad(load, how) {
+    this.#native.endLoad(load, how)
+  }
+
+  set(key, { codec, data }, { ttl, staleWhileRevalidate, staleIfError, tags }) {
+    const id = this.#next++
+    this.#native.set(id, key, codec, data, ttl, staleWhileRevalidate, staleIfError, tags)
+    return this.#answer(id)
+  }
+
+  /** @returns {Promise<{ state: 'applied' | 'queued' | 'off', why?: string }> | undefined} undefined: done, no Redis */
+  invalidate({ keys, tags, all, mode }) {
+    const id = this.#next++
+    if (this.#native.invalidate(id, keys, tags, all, mode === 'stale')) return undefined
+    return this.#answer(id)
+  }
+
+  health() {
+    const id = this.#next++
+    this.#native.health(id)
+    return this.#answer(id)
+  }
+
+  ready() {
+    const id = this.#next++
+    this.#native.ready(id)
+    return this.#answer(id)
+  }
+
+  close() {
+    const id = this.#next++
+    this.#native.close(id)
+    return this.#answer(id)
+  }
+
+  report() {
+    return JSON.parse(this.#native.report())
+  }
+
+  // --- keeping the process alive, and leases ------------------------------------------------------------------
+
+  /** Somebody waits: the process stays until `release`. */
+  hold() {
+    if (this.#held++ === 0) this.#alive.ref()
+  }
+
+  release() {
+    if (--this.#held === 0) this.#alive.unref()
+  }
+
+  /** A loader of ours runs: its lease is renewed while this event loop turns. */
+  leads() {
+    if (this.#leading++ === 0) this.#renewal = setInterval(() => this.#native.renew(), RENEW_EVERY).unref()
+  }
+
+  led() {
+    if (--this.#leading === 0) clearInterval(this.#renewal)
+  }
+
+  // --- questions and answers ------------------------------------------------------------------------------------
+
+  #answer(id) {
+    const answered = new Promise((resolve) => this.#waiting.set(id, resolve))
+    if (!this.#isFlushing) {
+      this.#isFlushing = true
+      process.nextTick(flush, this)
+    }
+    return answered
+  }
+
+  /** Several may wait for one load of another context. */
+  #addWaiter(id, resolve) {
+    const others = this.#waiting.get(id)
+    this.#waiting.set(id, others === undefined ? resolve : (value) => (others(value), resolve(value)))
+  }
+
+  flush() {
+    this.#isFlushing = false
+    this.#native.flush()
+  }
+
+  #fetch() {
+    let values
+    do {
+      values = this.#native.fetch()
+      for (let n = 0; n < values.length; n++) this.#deliver(HEAD + n * STRIDE, values[n])
+    } while (values.length === MOST)
+    const warning = this.#native.warning()
+    if (warning !== null && warning !== undefined) this.warn(warning)
+  }
+
+  #deliver(at, value) {
+    const { numbers } = this
+    let id = numbers[at + 1]
+    // The end of another context's load, which may be ours to look up at the same time, is numbered below zero.
+    if (numbers[at] === ANSWER.RETRY && !this.#waiting.has(id)) id = -id
+    const resolve = this.#waiting.get(id)
+    if (resolve === undefined) return
+    this.#waiting.delete(id)
+    resolve(read(numbers, at, value))
+  }
+
+  warn(message, detail) {
+    if (this.#logger !== null) this.#logger.warn(message, detail)
+    else process.emitWarning(message, 'TidecacheWarning')
+  }
+}
+
+function flush(channel) {
+  channel.flush()
+}
+
+/** One answer as an object: what it is made of depends on its kind. */
+function read(numbers, at, value) {
+  const kind = numbers[at]
+  switch (kind) {
+    case ANSWER.HIT:
+      return {
+        kind,
+        data: value,
+        isStale: numbers[at + 2] === 1,
+        tier: numbers[at + 3] === 1 ? 'redis' : 'memory',
+        age: numbers[at + 4],
+        refresh: numbers[at + 5],
+        codec: numbers[at + 6],
+        isJoined: numbers[at + 7] === 1,
+      }
+    case ANSWER.LEAD:
+      if (numbers[at + 2] === 0) return { kind, previous: undefined }
+      return {
+        kind,
+        previous: { data: value, onError: numbers[at + 3] === 1, age: numbers[at + 4], codec: numbers[at + 6] },
+      }
+    case ANSWER.RECEIPT:
+      return { state: ['applied', 'queued', 'off'][numbers[at + 2]], why: value }
+    case ANSWER.HEALTH:
+      return {
+        status: ['ok', 'degraded', 'memory-only'][numbers[at + 2]],
+        latency: numbers[at + 3],
+        isTracking: numbers[at + 4] === 1,
+        why: value,
+      }
+    case ANSWER.READY:
+      return { isReady: numbers[at + 2] === 1, why: value }
+    default:
+      return { kind }
+  }
+}
+
+function nativeRedis(redis) {
+  const given = (value) => (value === null ? undefined : value)
+  const { tls } = redis
+  return {
+    host: given(redis.host),
+    port: given(redis.port),
+    path: given(redis.path),
+    username: given(redis.username),
+    password: given(redis.password),
+    db: redis.db,
+    tls:
+      tls === null
+        ? undefined
+        : {
+            ca: given(tls.ca),
+            cert: given(tls.cert),
+            key: given(tls.key),
+            servername: given(tls.servername),
+            rejectUnauthorized: tls.rejectUnauthorized,
+          },
+    connectTimeout: redis.connectTimeout,
+    commandTimeout: redis.commandTimeout,
+    maxUnverified: redis.maxUnverified,
+    isolated: redis.isolated,
+    coherence: redis.coherence,
+  }
+}
+
+/** Milliseconds on a monotonic clock. */
+const now = () => performance.now()
+
+module.exports = { Channel, PROBE, FLAG, END, ANSWER, now }

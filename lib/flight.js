@@ -1,0 +1,223 @@
+'use strict'
+// A flight: one load in one JavaScript context, shared by all who ask for the key meanwhile.
+//
+// The loader is called here, in the async context of the caller that leads, and by nobody else: a loader called from
+// native code would lose AsyncLocalStorage. The core decided that it may run; this file only runs it: context,
+// deadline, encoding, the value to all joiners, and then the value (or the failure) back to the core.
+
+const { ANSWER, END, now } = require('./channel.js')
+const { ttlMs } = require('./duration.js')
+const { CacheConfigError, CacheEncodeError, CacheTimeoutError } = require('./errors.js')
+const { checkKey } = require('./options.js')
+
+/** The flight came to nothing that answers a caller: look again. */
+const LOOK_AGAIN = Symbol('look again')
+
+class Flight {
+  /** Resolves to { codec, data, outcome, tier, age } or { raw } or LOOK_AGAIN; rejects with the loader's own error. */
+  result
+  /** Resolves when it is known whether a stale value exists beside the load. */
+  found
+  previous
+  isSettled = false
+  /** The loaded value and since when, from the moment callers have it until the core has it too. */
+  done
+  /** Resolves when the core has the value, too. */
+  filled
+  #cache
+  #id
+  #key
+  #policy
+  #callers = 0
+  #controller = new AbortController()
+  #settle
+  #tellFound
+
+  constructor(cache, id, key, policy) {
+    this.#cache = cache
+    this.#id = id
+    this.#key = key
+    this.#policy = policy
+    this.result = new Promise((resolve, reject) => (this.#settle = { resolve, reject }))
+    // Callers see the rejection through their own waits; a flight that all have left must not be "unhandled".
+    this.result.catch(() => {})
+    this.found = new Promise((resolve) => (this.#tellFound = resolve))
+  }
+
+  /** Looks up, and loads when the core says so. Never rejects: callers wait for `result`. */
+  async lead(loader, flags, { isBypass = false } = {}) {
+    const { channel } = this.#cache
+    const { tags, ttlGiven, waitTimeout } = this.#policy
+    const found = isBypass
+      ? { kind: ANSWER.LEAD, previous: undefined }
+      : await channel.lookup(this.#id, tags, ttlGiven, flags, waitTimeout)
+    this.previous = found.previous
+    this.#tellFound()
+    if (found.kind === ANSWER.HIT) return this.#resolveHit(found, loader)
+    if (found.kind !== ANSWER.LEAD || this.isSettled) return this.#end(LOOK_AGAIN)
+    channel.leads()
+    try {
+      await this.#load(loader)
+    } finally {
+      channel.led()
+      this.#cache.flights.delete(this.#id)
+    }
+  }
+
+  #resolveHit({ codec, data, isStale, isJoined, tier, age, refresh }, loader) {
+    const outcome = isJoined ? 'joined' : isStale ? 'stale' : 'fresh'
+    this.#end({ codec, data, outcome, tier, age })
+    if (refresh !== 0) this.#cache.refresh(refresh, this.#key, loader, this.#policy)
+  }
+
+  #end(result) {
+    this.isSettled = true
+    this.#cache.flights.delete(this.#id)
+    this.#settle.resolve(result)
+  }
+
+  // --- callers -------------------------------------------------------------------------------------------------
+
+  join() {
+    this.#callers++
+  }
+
+  /** A caller stops waiting; the last one ends the load. */
+  leave(reason) {
+    if (--this.#callers > 0 || this.isSettled) return
+    this.#giveUp(reason, END.ABANDONED)
+  }
+
+  #giveUp(reason, how) {
+    this.isSettled = true
+    this.#cache.flights.delete(this.#id)
+    this.#cache.channel.endLoad(this.#id, how)
+    this.#controller.abort(reason)
+    this.#settle.reject(reason)
+  }
+
+  // --- the load ------------------------------------------------------------------------------------------------
+
+  async #load(loader) {
+    const wishes = new Wishes(this.#policy)
+    const deadline = this.#startDeadline()
+    let value
+    try {
+      value = await loader(this.#context(wishes))
+    } catch (error) {
+      if (!this.isSettled) this.#fail(error)
+      return
+    } finally {
+      clearTimeout(deadline)
+    }
+    if (!this.isSettled) await this.#keep(value, wishes)
+  }
+
+  #startDeadline() {
+    const { loadTimeout } = this.#policy
+    const timer = setTimeout(() => {
+      const error = new CacheTimeoutError(`the loader of '${shorten(this.#key)}' took longer than ${loadTimeout} ms`)
+      if (!this.isSettled) this.#giveUp(error, END.TIMED_OUT)
+    }, loadTimeout)
+    // A background load keeps no process alive.
+    return this.#callers === Infinity ? timer.unref() : timer
+  }
+
+  /** A background flight is nobody's and everybody's: nobody can leave it. */
+  background() {
+    this.#callers = Infinity
+    return this
+  }
+
+  #context(wishes) {
+    const { codec } = this.#cache
+    const { previous } = this
+    const signal = this.#controller.signal
+    return {
+      key: this.#key,
+      signal,
+      get previous() {
+        return previous === undefined ? undefined : codec.decode(previous.codec, previous.data)
+      },
+      ttl: (duration) => void (wishes.ttl = ttlMs(duration, 'ctx.ttl')),
+      tag: (...tags) => wishes.addTags(tags),
+      skip: () => void (wishes.isSkipped = true),
+    }
+  }
+
+  /** The value to all callers first, then to the core. */
+  async #keep(value, wishes) {
+    const { channel, codec } = this.#cache
+    const isKept = !wishes.isSkipped && wishes.ttl > 0
+    let encoded
+    try {
+      encoded = codec.encode(value)
+    } catch (error) {
+      return this.#cannotEncode(value, error, isKept)
+    }
+    this.isSettled = true
+    this.#settle.resolve({ ...encoded, outcome: 'miss', tier: null, age: 0 })
+    this.done = { ...encoded, since: now() }
+    if (!isKept) return channel.endLoad(this.#id, END.SKIPPED)
+    this.filled = channel.fill(this.#id, encoded, wishes.lifetimes())
+    if (this.filled === undefined) return
+    channel.hold()
+    this.#cache.waitUntil(this.filled)
+    await this.filled
+    channel.release()
+  }
+
+  #cannotEncode(value, error, isKept) {
+    this.isSettled = true
+    this.#cache.channel.endLoad(this.#id, END.SKIPPED)
+    const isReturned = !isKept || this.#policy.onEncodeError === 'bypass'
+    if (isReturned && error instanceof CacheEncodeError) {
+      this.#settle.resolve({ raw: value, outcome: 'miss', tier: null, age: 0 })
+    } else this.#settle.reject(error)
+  }
+
+  #fail(error) {
+    this.isSettled = true
+    this.#cache.channel.endLoad(this.#id, END.FAILED)
+    const { previous } = this
+    if (previous?.onError) {
+      this.#settle.resolve({ ...previous, outcome: 'stale', tier: 'memory' })
+    } else this.#settle.reject(error)
+  }
+}
+
+/** What the loader asks for its value, over what its caller declared. */
+class Wishes {
+  isSkipped = false
+  ttl
+  #policy
+  #tags
+
+  constructor(policy) {
+    this.#policy = policy
+    this.ttl = policy.ttl
+  }
+
+  addTags(tags) {
+    if (tags.length === 0) return
+    for (const tag of tags) checkKey(tag, 'ctx.tag')
+    this.#tags = [...new Set([...(this.#tags ?? this.#policy.tags), ...tags])]
+    if (this.#tags.length > 1_000) throw new CacheConfigError(`at most 1,000 tags; got ${this.#tags.length}`)
+  }
+
+  lifetimes() {
+    return lifetimes(this.#policy, this.ttl, this.#tags ?? this.#policy.tags)
+  }
+}
+
+/** `jitter` shortens the ttl by a random share, so that entries made together do not expire together. */
+function lifetimes({ jitter, staleWhileRevalidate, staleIfError }, ttl, tags) {
+  const shortened = jitter === 0 ? ttl : Math.max(1, Math.floor(ttl * (1 - jitter * Math.random())))
+  return { ttl: shortened, staleWhileRevalidate, staleIfError, tags }
+}
+
+function shorten(key) {
+  return key.length > 60 ? `${key.slice(0, 57)}...` : key
+}
+
+module.exports = { Flight, LOOK_AGAIN, lifetimes }
