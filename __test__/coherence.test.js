@@ -60,6 +60,8 @@ describe('coherence', () => {
       for (const [i, one] of histories.entries()) checker.add(`process ${i}`, one)
       const { reads, writes, broken, staleAges } = checker.verdict()
       const p99 = percentile(staleAges, 0.99)
+      const slowest = Math.max(...histories.map((one) => one.slowest))
+      t.diagnostic(`the slowest read took ${slowest.toFixed(0)} ms`)
       t.diagnostic(
         `${reads} reads, ${writes} writes, ${staleAges.length} stale elsewhere, p99 ${p99.toFixed(1)} ms old`,
       )

@@ -184,7 +184,8 @@ withRedis('between processes', (redis) => {
     const reads = (await Promise.all(peers.map(ask))).flat()
 
     for (const { value, outcome } of reads) assert.deepEqual([value, outcome], ['old', 'stale'])
-    for (const peer of peers) await eventually(async () => (await peer.get('k')) === 'new')
+    const refreshed = async (peer) => (await peer.read('k', { value: 'again' }, SWR)).value === 'new'
+    for (const peer of peers) await eventually(() => refreshed(peer))
     const loads = await Promise.all(peers.map((peer) => peer.loads('k')))
     assert.equal(loads[0] + loads[1] + loads[2], 1)
   })
@@ -198,6 +199,7 @@ withRedis('between processes', (redis) => {
 
     await eventually(async () => (await b.read('k', { value: 'new' }, { refresh: 'never' })).outcome === 'stale', 500)
     await b.read('k', { value: 'new' })
-    for (const peer of [a, b]) await eventually(async () => (await peer.get('k')) === 'new')
+    const refreshed = async (peer) => (await peer.read('k', { value: 'again' })).value === 'new'
+    for (const peer of [a, b]) await eventually(() => refreshed(peer))
   })
 })

@@ -8,7 +8,7 @@
 const { performance } = require('node:perf_hooks')
 const { NativeCache } = require('./native.js')
 const { CacheConfigError } = require('./errors.js')
-const { watchSignals } = require('./signals.js')
+const { bidFarewell } = require('./farewell.js')
 
 // The layout of `numbers`, as in src/outbox.rs: the answer to `probe`, then eight for each fetched answer.
 const HEAD = 8
@@ -50,9 +50,7 @@ class Channel {
     this.probe = this.#native.probeFunction(this.numbers)
     // Nothing of the core keeps the process alive; this timer does, while somebody waits for an answer.
     this.#alive = setInterval(() => {}, A_LONG_TIME).unref()
-    this.#renewal = setInterval(() => this.#native.renew(), RENEW_EVERY).unref()
-    clearInterval(this.#renewal)
-    if (options.redis !== null) watchSignals(this.#native)
+    if (options.redis !== null) bidFarewell(this.#native)
   }
 
   #open({ namespace, memoryMaxBytes, redis }) {
@@ -179,7 +177,11 @@ class Channel {
   /** Several may wait for one load of another context. */
   #addWaiter(id, resolve) {
     const others = this.#waiting.get(id)
-    this.#waiting.set(id, others === undefined ? resolve : (value) => (others(value), resolve(value)))
+    const all = (value) => {
+      others?.(value)
+      resolve(value)
+    }
+    this.#waiting.set(id, all)
   }
 
   flush() {

@@ -139,9 +139,15 @@ class Flight {
       get previous() {
         return previous === undefined ? undefined : codec.decode(previous.codec, previous.data)
       },
-      ttl: (duration) => void (wishes.ttl = ttlMs(duration, 'ctx.ttl')),
-      tag: (...tags) => wishes.addTags(tags),
-      skip: () => void (wishes.isSkipped = true),
+      ttl(duration) {
+        wishes.ttl = ttlMs(duration, 'ctx.ttl')
+      },
+      tag(...tags) {
+        wishes.addTags(tags)
+      },
+      skip() {
+        wishes.isSkipped = true
+      },
     }
   }
 

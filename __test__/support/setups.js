@@ -15,10 +15,20 @@ function open(t, options) {
   return cache
 }
 
+/** Keeps the event loop turning: what a cache does in the background does not, and a test may wait for just that. */
+function keepTurning() {
+  let timer
+  before(() => {
+    timer = setInterval(() => {}, 60_000)
+  })
+  after(() => clearInterval(timer))
+}
+
 /** Runs the same tests with Redis and without: `define(openCache, { redis })`. */
 function inBothSetups(define) {
   describe('with Redis', () => {
     let redis
+    keepTurning()
     before(async () => {
       redis = await startRedis()
     })
@@ -26,6 +36,7 @@ function inBothSetups(define) {
     define((t, options) => open(t, { redis: redis.url, ...options }), { receipt: 'applied' })
   })
   describe('memory only', () => {
+    keepTurning()
     define((t, options) => open(t, { redis: false, ...options }), { receipt: 'off' })
   })
 }
@@ -34,6 +45,7 @@ function inBothSetups(define) {
 function withRedis(name, define) {
   describe(name, () => {
     const redis = {}
+    keepTurning()
     before(async () => {
       redis.server = await startRedis()
       redis.url = redis.server.url

@@ -51,18 +51,9 @@ impl Node {
         self.spawn(async move { renewal.renew(key, token).await });
         let Some(loaded) = self.run_loader(flying, Right::Leased(token)).await else {
             self.me(|me| me.leases.remove(&(key, token)));
-            let by = self.me(|me| me.id);
-            self.with(|world| {
-                world.post(
-                    self.process,
-                    Command::Fail {
-                        key,
-                        token,
-                        by,
-                        px: BACK_OFF,
-                    },
-                )
-            });
+            let (by, px) = (self.me(|me| me.id), BACK_OFF);
+            let failed = Command::Fail { key, token, by, px };
+            self.with(|world| world.post(self.process, failed));
             return self.answer(flying, Some(Served::LoaderFailed));
         };
         self.tell(flying, &loaded);
@@ -272,6 +263,7 @@ pub fn tag_gets<'a>(deps: impl IntoIterator<Item = &'a Dep>) -> Vec<Command> {
     tags.map(|dep| Command::TagGet { dep: *dep }).collect()
 }
 
+#[must_use]
 pub fn pairs_of(replies: Vec<Reply>) -> BTreeMap<Dep, Pair> {
     let pairs = replies.into_iter().filter_map(|reply| match reply {
         Reply::Pair(dep, pair) => Some((dep, pair)),

@@ -86,7 +86,7 @@ pub fn run(world: &Rc<RefCell<World>>, end: Time) {
     let mut executor = Executor::default();
     loop {
         executor.settle(|f: &mut dyn FnMut(&mut Sim<Event>)| f(&mut world.borrow_mut().sim));
-        let due = world.borrow_mut().sim.next();
+        let due = world.borrow_mut().sim.advance();
         match due {
             Some(due) if world.borrow().sim.now <= end && !world.borrow().over => world.borrow_mut().dispatch(due),
             _ => return,

@@ -144,6 +144,7 @@ impl Process {
     }
 
     /// Takes the stamp for a read or load that begins now.
+    #[must_use]
     pub fn attempt(&self, now: Time) -> Attempt {
         let versions = if self.coherent(now) || self.is(Mutant::TableWhileIncoherent) {
             self.table.clone()

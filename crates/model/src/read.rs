@@ -117,6 +117,7 @@ impl Node {
     }
 
     /// What an entry of this key depends on, before its loader has named anything.
+    #[must_use]
     pub fn certain_deps(&self, key: usize) -> BTreeSet<Dep> {
         let tags = self.with(|world| world.config.tags[key].clone());
         tags.into_iter().chain([key, NAMESPACE]).collect()

@@ -1,6 +1,6 @@
 //! A seeded generator: the only source of chance in the model.
 //!
-//! SplitMix64 (Steele, Lea, Flood 2014): one word of state, so that a history is named by its seed.
+//! `SplitMix64` (Steele, Lea, Flood 2014): one word of state, so that a history is named by its seed.
 
 /// Produces the same numbers for the same seed, on every machine.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ impl Rng {
 
     /// An index below `len`.
     pub fn index(&mut self, len: usize) -> usize {
-        usize::try_from(self.next() % len as u64).expect("smaller than a usize")
+        usize::try_from(self.next() % len as u64).unwrap_or_default()
     }
 
     /// True in `percent` of 100 calls.

@@ -44,17 +44,10 @@ pub struct Outcome {
 #[must_use]
 pub fn play(seed: u64, mutant: Option<Mutant>, trace: Trace) -> Outcome {
     let mut rng = Rng::new(seed);
-    let weather = match rng.between(0, 100) {
-        0..20 => Weather::Calm,
-        20..28 => Weather::Kills,
-        28..40 => Weather::Evictions,
-        _ => Weather::Storm,
-    };
-    let config = config(&mut rng, weather);
-    let bounds = Bounds {
-        max_unverified: rng.between(25_000, 70_000),
-        isolated: rng.between(25_000, 90_000),
-    };
+    let weather = weather(&mut rng);
+    let theme = theme(&mut rng);
+    let config = config(&mut rng, weather, theme);
+    let bounds = bounds(&mut rng, theme);
     let terms = Terms {
         weather,
         elsewhere: bounds.max_unverified.max(bounds.isolated),
@@ -76,12 +69,6 @@ pub fn play(seed: u64, mutant: Option<Mutant>, trace: Trace) -> Outcome {
             process,
         });
     }
-    let theme = match world.borrow_mut().rng.between(0, 100) {
-        0..15 => Theme::Blinks,
-        15..25 => Theme::Stops,
-        25..32 => Theme::ReadOnly,
-        _ => Theme::Mixed,
-    };
     let snapshots = Rc::default();
     let scene = Scene {
         world: Rc::clone(&world),
@@ -102,7 +89,34 @@ pub fn play(seed: u64, mutant: Option<Mutant>, trace: Trace) -> Outcome {
     }
 }
 
-fn config(rng: &mut Rng, weather: Weather) -> Config {
+fn weather(rng: &mut Rng) -> Weather {
+    match rng.between(0, 100) {
+        0..20 => Weather::Calm,
+        20..28 => Weather::Kills,
+        28..40 => Weather::Evictions,
+        _ => Weather::Storm,
+    }
+}
+
+fn theme(rng: &mut Rng) -> Theme {
+    match rng.between(0, 100) {
+        0..15 => Theme::Blinks,
+        15..25 => Theme::Stops,
+        25..32 => Theme::ReadOnly,
+        _ => Theme::Mixed,
+    }
+}
+
+/// Bounds of the same order as a load; among blinks, shorter than most.
+fn bounds(rng: &mut Rng, theme: Theme) -> Bounds {
+    let longest = if matches!(theme, Theme::Blinks) { 25_000 } else { 70_000 };
+    Bounds {
+        max_unverified: rng.between(15_000, longest),
+        isolated: rng.between(15_000, longest),
+    }
+}
+
+fn config(rng: &mut Rng, weather: Weather, theme: Theme) -> Config {
     let subset = |rng: &mut Rng, percent: u64| -> BTreeSet<usize> {
         (KEYS..NAMESPACE).filter(|_| rng.chance(percent)).collect()
     };
@@ -114,7 +128,11 @@ fn config(rng: &mut Rng, weather: Weather) -> Config {
         serves_stale: short_ttl || rng.chance(60),
         failing_percent: if rng.chance(30) { rng.between(30, 95) } else { 0 },
         change_percent: if rng.chance(30) { 10 } else { 100 },
-        slow_loader_percent: rng.between(0, 50),
+        slow_loader_percent: if matches!(theme, Theme::Blinks) {
+            90
+        } else {
+            rng.between(0, 50)
+        },
         tags: (0..KEYS).map(|_| subset(rng, 40)).collect(),
         may_name: (0..KEYS).map(|_| subset(rng, 35)).collect(),
     }

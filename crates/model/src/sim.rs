@@ -85,7 +85,7 @@ impl<E> Sim<E> {
     }
 
     /// Moves the clock to the next thing due and hands it out.
-    pub fn next(&mut self) -> Option<Due<E>> {
+    pub fn advance(&mut self) -> Option<Due<E>> {
         let Reverse(next) = self.queue.pop()?;
         self.now = next.at;
         Some(next.due)

@@ -10,7 +10,7 @@ use crate::node::Node;
 use crate::process::{Attempt, Queued};
 use crate::server::{Command, Dep, Entry, Mode, NAMESPACE};
 use crate::sim::Time;
-use crate::world::TIMEOUT;
+use crate::world::{World, TIMEOUT};
 
 impl Node {
     pub async fn invalidate(&self, dep: Dep, mode: Mode) {
@@ -60,7 +60,7 @@ impl Node {
             return self.queue(queued);
         }
         // 2. Every older load is fenced in Redis, and only then may the value be sent.
-        let token = self.with(|world| world.token());
+        let token = self.with(World::token);
         let mut commands = tag_gets(&tags);
         commands.push(Command::Take {
             key,
@@ -77,8 +77,9 @@ impl Node {
         };
         self.bump(key, Mode::Remove);
         self.with(|world| {
-            let taken = world.history.changes[change].executed;
-            world.history.values[value].born = taken.expect("TAKE was answered");
+            if let Some(executed) = world.history.changes[change].executed {
+                world.history.values[value].born = executed;
+            }
         });
         // 3. The value is as young as the reply; its tags are as old as the call.
         let pairs = pairs_of(answer.replies);

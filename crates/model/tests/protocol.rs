@@ -10,13 +10,13 @@ const HISTORIES: u64 = 20_000;
 #[test]
 fn protocol_holds_in_20_000_histories() {
     let (start, reads) = (Instant::now(), AtomicUsize::new(0));
-    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
 
     std::thread::scope(|scope| {
         for thread in 0..threads {
             let reads = &reads;
             scope.spawn(move || {
-                for seed in (1 + thread..=HISTORIES).step_by(threads as usize) {
+                for seed in (1..=HISTORIES).skip(thread).step_by(threads) {
                     let outcome = play(seed, None, Trace::Off);
                     reads.fetch_add(outcome.reads, Ordering::Relaxed);
                     assert!(outcome.violation.is_none(), "seed {seed}: {:?}", outcome.violation);
