@@ -3,7 +3,7 @@
 
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
-const { clock, freshNamespace, percentile } = require('./support/kit.js')
+const { clock, freshNamespace, long, percentile } = require('./support/kit.js')
 const { usePeer, usePeers } = require('./support/peer.js')
 const { withRedis } = require('./support/setups.js')
 
@@ -35,6 +35,8 @@ withRedis('one load', (redis) => {
     { processes: 8, callers: 500, p99: 60 },
     { processes: 4, callers: 100, p99: 10 },
   ]
+  // The figures are for a machine that does nothing else.
+  const slack = long ? 1 : 3
   for (const { processes, callers, p99 } of fleets) {
     test(`I4 one load: ${processes} processes × ${callers} callers of a cold key`, async (t) => {
       const peers = await readyPeers(t, processes)
@@ -48,7 +50,7 @@ withRedis('one load', (redis) => {
       }
       const waits = rounds.slice(1).map(({ beyond }) => percentile(beyond, 0.99))
       t.diagnostic(`waiting beyond the load, p99 of each round: ${waits.map((ms) => ms.toFixed(1)).join(', ')} ms`)
-      assert.ok(Math.min(...waits) <= p99, `p99 ${waits} ms, allowed ${p99} ms`)
+      assert.ok(Math.min(...waits) <= p99 * slack, `p99 ${waits} ms, allowed ${p99 * slack} ms`)
     })
   }
 

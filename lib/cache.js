@@ -42,7 +42,7 @@ class Cache {
       codec: this.#codec,
       flights: this.#flights,
       refresh: (...args) => this.#refresh(...args),
-      waitUntil: (promise) => this.#waitUntil?.(promise),
+      waitUntil: options.waitUntil ?? (() => {}),
     }
     if (redis !== null && options.namespaceIsDefault && process.env.NODE_ENV === 'production') warnOfDefault()
     this.#hasMemory = memoryMaxBytes > 0
@@ -153,7 +153,8 @@ class Cache {
     const flight = new Flight(this.#shared, load, key, policy).background()
     this.#flights.set(load, flight)
     const done = flight.lead(loader, 0)
-    this.#shared.waitUntil(done)
+    // Nobody waits for it, unless somebody was asked to: then the process stays for it.
+    if (this.#waitUntil !== null) this.#waitUntil(this.#held(done))
   }
 
   async get(key, options) {

@@ -258,6 +258,9 @@ impl NativeCache {
             self.runtime.spawn(Arc::clone(&self.engine).lookup(lookups, answer));
         }
         for other in others {
+            if let Other::Invalidate(..) = other {
+                self.engine.announce_invalidation();
+            }
             self.runtime.spawn(carry_out(
                 other,
                 Arc::clone(&self.engine),
@@ -290,9 +293,10 @@ impl NativeCache {
         self.engine.take_warning()
     }
 
-    /// Before the process is ended by a signal: blocks at most 100 ms.
+    /// Before the process ends: sends what was asked, gives leases back; blocks at most 100 ms.
     #[napi(catch_unwind)]
     pub fn leave_now(&self) {
+        self.flush();
         leave(&self.engine, self.owner, &self.runtime, FAREWELL);
     }
 
@@ -329,7 +333,7 @@ async fn carry_out(other: Other, engine: Arc<Engine>, outbox: Arc<Outbox>, owner
 /// Gives back what this context holds; blocks its thread, briefly.
 fn leave(engine: &Arc<Engine>, owner: OwnerId, runtime: &Handle, most: Duration) {
     let leases = engine.abandon(owner);
-    if leases.is_empty() && !engine.has_unsent() {
+    if leases.is_empty() && engine.is_settled() {
         return;
     }
     let (done, wait) = std::sync::mpsc::channel();

@@ -12,7 +12,7 @@ const { seed } = require('./seed.js')
 const COMPILE_FAST = '--liftoff-only'
 
 let postgres
-let executed = 0
+const executed = { all: 0, selects: 0 }
 
 /** @returns {Promise<{ classes: number, builds: number }>} how many rows there are */
 async function start() {
@@ -29,7 +29,8 @@ async function stop() {
 
 async function query(sql, parameters = []) {
   if (postgres === undefined) return ask(sql, parameters)
-  executed++
+  executed.all++
+  if (sql.startsWith('SELECT')) executed.selects++
   const { rows } = await postgres.query(sql, parameters)
   return rows
 }
@@ -66,7 +67,8 @@ function serve(child) {
   })
 }
 
-/** How many queries Postgres has executed. */
-const queries = () => executed
+/** How many queries Postgres has executed, and how many of them were reads. */
+const queries = () => executed.all
+const selects = () => executed.selects
 
-module.exports = { queries, query, serve, start, stop }
+module.exports = { queries, query, selects, serve, start, stop }

@@ -1,34 +1,31 @@
 'use strict'
 // One step of the story: what it shows, and what it claims. A claim that does not hold fails the demonstration.
 
-const { figures, sql, time } = require('./text.js')
-
 class Step {
-  /** For machines: the figures by name. */
+  /** For machines: figures by name. */
   counts = {}
   failures = []
+  /** For people: [what was called, what came of it, SQL queries, milliseconds]; the last two may be undefined. */
   rows = []
 
-  constructor(name, title, note) {
+  constructor(name, title) {
     this.name = name
     this.title = title
-    this.note = note
   }
 
-  /** A row of the report: what was called, what came of it, its queries and its time. */
   show(call, result, { queries, ms } = {}) {
-    const cells = [queries === undefined ? '' : sql(queries), ms === undefined ? '' : time(ms)]
-    this.rows.push([call, result, ...cells])
+    this.rows.push([call, result, queries, ms])
   }
 
-  /** Notes a figure that has no one right value. */
-  note_(name, value) {
+  /** A figure that is as it is: a time, say. */
+  tell(name, value) {
     this.counts[name] = value
   }
 
+  /** A figure that must be what the story says. */
   claim(name, actual, expected) {
-    this.counts[name] = actual
-    if (actual !== expected) this.failures.push(`${this.name}: ${name} is ${figures(actual)}, not ${figures(expected)}`)
+    this.tell(name, actual)
+    if (actual !== expected) this.failures.push(`${this.name}: ${name} is ${actual}, not ${expected}`)
   }
 }
 

@@ -9,6 +9,13 @@ use crate::process::Served;
 use crate::server::{Dep, Mode, Token, KEYS};
 use crate::sim::Time;
 
+/// Without faults a push arrives within this time of its receipt.
+const HEALTHY: Time = 2_000;
+/// How long a failed load keeps others from the lease.
+const FAILURE_SEEN: Time = 60_000;
+/// A dead holder, an entry or a version that is lost: each costs one load.
+const EXTRA_PER_LOSS: u64 = 1;
+
 /// A point in time, ordered also within one microsecond.
 pub type Moment = (Time, u64);
 
@@ -293,13 +300,6 @@ impl History {
         })
     }
 }
-
-/// Without faults a push arrives within this time of its receipt.
-const HEALTHY: Time = 2_000;
-/// How long a failed load keeps others from the lease.
-const FAILURE_SEEN: Time = 60_000;
-/// A dead holder, an entry or a version that is lost: each costs one load.
-const EXTRA_PER_LOSS: u64 = 1;
 
 fn violation(rule: &'static str, at: Time, detail: String) -> Violation {
     Violation { rule, at, detail }

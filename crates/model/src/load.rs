@@ -12,6 +12,9 @@ use crate::server::{Command, Dep, Entry, Pair, Reply, Token, KEYS, NAMESPACE};
 use crate::sim::Time;
 use crate::world::TIMEOUT;
 
+/// A grant that its holder has not confirmed lasts this long.
+pub const ATTEMPT_LEASE: Time = 2 * TIMEOUT;
+/// A confirmed lease, renewed while its loader runs.
 pub const LEASE: Time = 60_000;
 pub const LOAD_TIMEOUT: Time = 150_000;
 pub const LONGEST_LOADER: Time = 120_000;
@@ -90,7 +93,7 @@ impl Node {
                 hard,
                 stale: false,
             };
-            self.me(|me| me.keep(key_of(flying), entry));
+            self.me(|me| me.keep(flying.key, entry));
         }
     }
 
@@ -254,10 +257,6 @@ impl Node {
     }
 }
 
-fn key_of(flying: &Flying) -> usize {
-    flying.key
-}
-
 pub fn tag_gets<'a>(deps: impl IntoIterator<Item = &'a Dep>) -> Vec<Command> {
     let tags = deps.into_iter().filter(|dep| **dep >= KEYS);
     tags.map(|dep| Command::TagGet { dep: *dep }).collect()
@@ -271,6 +270,3 @@ pub fn pairs_of(replies: Vec<Reply>) -> BTreeMap<Dep, Pair> {
     });
     pairs.collect()
 }
-
-/// A grant that is not confirmed lasts this long.
-pub const ATTEMPT_LEASE: Time = 2 * TIMEOUT;

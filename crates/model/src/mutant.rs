@@ -73,6 +73,10 @@ mutants! {
     LateTakeFilled,
     /// `set` does not check its tags when TAKE is answered.
     SetWithoutTagCheck,
+    /// A load is stored under versions from the table, not under those read with its grant.
+    LoadStampedByTable,
+    /// `set` fills although something was queued meanwhile.
+    SetFillsDespiteQueue,
     /// An F of another process counts as no lease at all.
     FailureIsNoLease,
     /// A lease granted over one's own F looks to others like any lease.

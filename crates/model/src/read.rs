@@ -170,7 +170,11 @@ impl Node {
                 return self.without_redis(flying, &at).await;
             };
             let lookup = answer.replies.first().cloned();
+            let believed = at.versions.clone();
             self.learn(&mut at, answer.replies);
+            if self.is(Mutant::LoadStampedByTable) {
+                at.versions.extend(believed);
+            }
             match lookup {
                 Some(Reply::Read(Lookup::Granted)) => return self.load(flying, &at, token, deps).await,
                 Some(Reply::Read(Lookup::Found(entry))) => match self.judge(key, &entry, &mut at).await {

@@ -100,9 +100,9 @@ fn weather(rng: &mut Rng) -> Weather {
 
 fn theme(rng: &mut Rng) -> Theme {
     match rng.between(0, 100) {
-        0..15 => Theme::Blinks,
-        15..25 => Theme::Stops,
-        25..32 => Theme::ReadOnly,
+        0..22 => Theme::Blinks,
+        22..32 => Theme::Stops,
+        32..38 => Theme::ReadOnly,
         _ => Theme::Mixed,
     }
 }
@@ -128,7 +128,7 @@ fn config(rng: &mut Rng, weather: Weather, theme: Theme) -> Config {
         serves_stale: short_ttl || rng.chance(60),
         failing_percent: if rng.chance(30) { rng.between(30, 95) } else { 0 },
         change_percent: if rng.chance(30) { 10 } else { 100 },
-        slow_loader_percent: if matches!(theme, Theme::Blinks) {
+        slow_loader_percent: if matches!(theme, Theme::Blinks) && rng.chance(40) {
             90
         } else {
             rng.between(0, 50)

@@ -12,6 +12,9 @@ use crate::server::{Command, Dep, Entry, Mode, NAMESPACE};
 use crate::sim::Time;
 use crate::world::{World, TIMEOUT};
 
+/// How often a queue that could not be sent is tried again.
+const DRAIN_PAUSE: Time = 2_000;
+
 impl Node {
     pub async fn invalidate(&self, dep: Dep, mode: Mode) {
         let change = self.begin(dep, mode);
@@ -84,7 +87,7 @@ impl Node {
         // 3. The value is as young as the reply; its tags are as old as the call.
         let pairs = pairs_of(answer.replies);
         let stands = self.me(|me| me.stands(at.s, &tags) && me.unmarked(at.s, &tags));
-        let drained = self.me(|me| me.journal.is_empty());
+        let drained = self.me(|me| me.journal.is_empty()) || self.is(Mutant::SetFillsDespiteQueue);
         at.s = self.me(|me| me.seq);
         if drained && (stands || self.is(Mutant::SetWithoutTagCheck)) {
             self.fill(key, token, &at, value, pairs).await;
@@ -192,5 +195,3 @@ impl Node {
         }
     }
 }
-
-const DRAIN_PAUSE: Time = 2_000;

@@ -125,7 +125,13 @@ impl Engine {
             }
         }
 
-        // 2. Versions are touched with every fill (unused ones would be evicted first), then the fill itself.
+        // 2. An invalidation that was queued meanwhile comes first: what is filled now would precede it.
+        if !self.journal.is_empty() {
+            self.release_soon(filling.name, token);
+            return false;
+        }
+
+        // 3. Versions are touched with every fill (unused ones would be evicted first), then the fill itself.
         let mut calls: Vec<ScriptCall> = stamps.iter().map(|s| self.tagget(s.name)).collect();
         calls.push(self.fill_call(filling, token, &stamps, session));
         let sent = self.now();
@@ -309,10 +315,10 @@ impl Engine {
         }
     }
 
-    /// Whether invalidations wait for Redis.
+    /// Whether every invalidation that was asked for has reached Redis.
     #[must_use]
-    pub fn has_unsent(&self) -> bool {
-        !self.journal.is_empty()
+    pub fn is_settled(&self) -> bool {
+        self.journal.is_empty() && self.invalidating.load(SeqCst) == 0
     }
 
     /// Gives leases back and flushes the journal, before the process goes. The caller bounds its time.
@@ -327,6 +333,9 @@ impl Engine {
         let mut budget = Budget::new(std::time::Duration::from_millis(100));
         // Nothing more can be done when it fails: the leases lapse by themselves.
         let _ = session.data.scripts(&calls, &mut budget).await;
+        while self.invalidating.load(SeqCst) > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
         let _ = self.drain(&session).await;
     }
 }

@@ -4,6 +4,7 @@
 //! peer. (c) It falls here once more: what began between (a) and the script may have read the old state, and
 //! one's own reply may come before one's own push. Only then the caller is told.
 
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::Arc;
 
 use tokio::time::{timeout_at, Instant as Deadline};
@@ -38,10 +39,21 @@ pub enum Receipt {
 }
 
 impl Engine {
-    /// Invalidates; resolves within 2 × `commandTimeout`.
+    /// Says that an invalidation was asked for: a process that ends waits for it. [`Engine::invalidate`] follows.
+    pub fn announce_invalidation(&self) {
+        self.invalidating.fetch_add(1, SeqCst);
+    }
+
+    /// Invalidates what was announced; resolves within 2 × `commandTimeout`.
     pub async fn invalidate(self: Arc<Self>, target: Target, mode: Mode) -> Receipt {
-        let pushes = self.pushes(&target, mode);
-        pushes.iter().for_each(|push| self.bump(*push));
+        let receipt = self.carry_out(&target, mode).await;
+        self.invalidating.fetch_sub(1, SeqCst);
+        receipt
+    }
+
+    async fn carry_out(&self, target: &Target, mode: Mode) -> Receipt {
+        let pushes = self.pushes(target, mode);
+        self.bump_all(&pushes);
         let Some(link) = self.link() else {
             self.metrics.invalidations_applied.add(1);
             return Receipt::Off;
@@ -50,9 +62,11 @@ impl Engine {
         let result = self.apply_until(link, &pushes, deadline).await;
         if result.is_err() {
             // Noted before the second fall: whoever reads from here on does not ask Redis.
-            pushes.iter().for_each(|push| self.journal.note(*push));
+            for push in &pushes {
+                self.journal.note(*push);
+            }
         }
-        pushes.iter().for_each(|push| self.bump(*push));
+        self.bump_all(&pushes);
         match result {
             Ok(()) => {
                 self.metrics.invalidations_applied.add(1);
@@ -72,9 +86,15 @@ impl Engine {
             return false;
         }
         let pushes = self.pushes(target, mode);
-        pushes.iter().for_each(|push| self.bump(*push));
+        self.bump_all(&pushes);
         self.metrics.invalidations_applied.add(1);
         true
+    }
+
+    fn bump_all(&self, pushes: &[Push]) {
+        for push in pushes {
+            self.bump(*push);
+        }
     }
 
     fn pushes(&self, target: &Target, mode: Mode) -> Vec<Push> {

@@ -114,7 +114,8 @@ impl Engine {
                     there.1.push(entry);
                 }
                 ReadReply::Failed => self.beside_failed(&one, since, answer),
-                ReadReply::Held => self.held(one, session, answer),
+                ReadReply::Retried if one.waited => self.beside_failed(&one, since, answer),
+                ReadReply::Retried | ReadReply::Held => self.held(one, session, answer),
                 ReadReply::Refused(fault) => {
                     self.redis_failed(session, &fault);
                     self.load_without_redis(vec![one], answer);
@@ -218,6 +219,7 @@ impl Engine {
             return Waited::Unreachable;
         };
         let wake = link.watch_lease(one.name);
+        let mut seen: Option<Vec<u8>> = None;
         let waited = loop {
             // Tracking is one-shot, and every renewal pushes: so the lease is read, and tracked, again.
             let mut pipeline = redis::pipe();
@@ -389,14 +391,15 @@ impl Engine {
     }
 }
 
-/// A lease that is no reason to wait: `F` and a process after a failed load, or a token ending in `R`, under
-/// which the process whose load failed tries again. Waiting for that one would queue everybody up behind a
-/// loader that fails.
-fn tells_of_failure(lease: &[u8]) -> bool {
-    match lease.len() {
-        16 => lease[15] == b'R',
-        _ => lease.first() == Some(&b'F'),
-    }
+/// `F` and a process: its load failed a moment ago.
+fn is_failure(lease: &[u8]) -> bool {
+    lease.len() != 16 && lease.first() == Some(&b'F')
+}
+
+/// A token under which a process whose load failed tries again. Who has already waited for it does not wait once
+/// more: a loader that fails would have everybody queue behind it.
+fn is_retry(lease: &[u8]) -> bool {
+    lease.len() == 16 && lease[15] == b'R'
 }
 
 enum ReadReply {
@@ -405,6 +408,7 @@ enum ReadReply {
     There(Value),
     /// A load failed lately.
     Failed,
+    Retried,
     Held,
     Refused(crate::redis::fault::Fault),
 }
@@ -422,7 +426,8 @@ impl ReadReply {
             Some(Value::Int(1)) if parts.len() == 2 => Self::There(parts.remove(1)),
             Some(Value::Int(2)) => Self::Granted(parts.get(1).and_then(bytes_of).and_then(|t| t.try_into().ok())),
             _ => match parts.get(1).and_then(bytes_of) {
-                Some(lease) if tells_of_failure(lease) => Self::Failed,
+                Some(lease) if is_failure(lease) => Self::Failed,
+                Some(lease) if is_retry(lease) => Self::Retried,
                 _ => Self::Held,
             },
         }

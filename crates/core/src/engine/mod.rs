@@ -63,6 +63,8 @@ pub struct Engine {
     owners: AtomicU64,
     living: std::sync::Mutex<std::collections::HashSet<OwnerId>>,
     longest_hard_ttl: AtomicU64,
+    /// Invalidations that were asked for and have no receipt yet.
+    invalidating: AtomicU64,
     warning: std::sync::Mutex<Option<String>>,
     closed: AtomicBool,
     myself: Weak<Engine>,
@@ -103,6 +105,7 @@ impl Engine {
             living: std::sync::Mutex::default(),
             longest_hard_ttl: AtomicU64::new(0),
             metrics: Metrics::default(),
+            invalidating: AtomicU64::new(0),
             warning: std::sync::Mutex::default(),
             closed: AtomicBool::new(false),
             myself: myself.clone(),

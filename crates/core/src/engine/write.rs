@@ -75,7 +75,7 @@ impl Engine {
         let since = self.epochs.now();
         match taken {
             // 3. FILL with the same token; refused means that a later write or invalidation won.
-            Ok(stamps) if self.undisturbed(&setting) => {
+            Ok(stamps) if self.undisturbed(&setting) && self.journal.is_empty() => {
                 let filled = self.fill_for_set(&setting, token, stamps, &session, &mut budget).await;
                 if filled {
                     self.keep_set(&setting, since, token);

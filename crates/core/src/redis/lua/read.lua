@@ -3,7 +3,7 @@
 -- Returns {1, entry}, {2, token} lease granted, or {3, lease, ms left} held by another (F…: a load failed lately).
 -- Atomic, because between a look at the entry and the lease another process could fill it and be loaded again.
 -- A new token per attempt, never resent: an attempt that ran late leaves an orphan for one short lease only.
--- Over its own F a process may try again; that token ends in R, and to others it means the same as F: no convoy.
+-- Over its own F a process may try again; that token ends in R: who waited for the failed load does not wait again.
 local entry = redis.call('GET', KEYS[1])
 if entry and (ARGV[3] == '' or string.sub(entry, 9, 24) ~= ARGV[3]) then return {1, entry} end
 local lease = redis.call('GET', KEYS[2])

@@ -1,0 +1,99 @@
+'use strict'
+// The part of the story that takes two processes on one Redis. This one is A; B is peer.js.
+
+const { fork } = require('node:child_process')
+const { once } = require('node:events')
+const path = require('node:path')
+const db = require('./db.js')
+const { atOnce, clock, measure } = require('./measure.js')
+const { getAllBuilds, getBuildById, updateBuild } = require('./services/build.cache.js')
+const { Step } = require('./step.js')
+const { CALLERS } = require('./story.js')
+
+/** Process B. It shares nothing with this one but Redis, and Postgres by way of the channel. */
+class Peer {
+  #child = fork(path.join(__dirname, 'peer.js'), { serialization: 'advanced' })
+  #waiting = new Map()
+  #calls = 0
+
+  constructor() {
+    db.serve(this.#child)
+    this.#child.on('message', ({ replyTo, value, error }) => {
+      const call = this.#waiting.get(replyTo)
+      this.#waiting.delete(replyTo)
+      if (error === undefined) call?.resolve(value)
+      else call?.reject(error)
+    })
+    this.#child.once('exit', () => {
+      for (const { reject } of this.#waiting.values()) reject(new Error('process B has ended'))
+    })
+  }
+
+  call(command, ...parameters) {
+    const id = ++this.#calls
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject })
+      this.#child.send({ id, command, parameters })
+    })
+  }
+
+  async stop() {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
+    this.#child.disconnect()
+    await once(this.#child, 'exit')
+  }
+}
+
+const plural = (count, noun) => `${count} ${noun}${count === 1 ? '' : 's'}`
+
+async function oneLoad(peer) {
+  const step = new Step('oneLoad', `Two processes, ${CALLERS} callers in each, at the same moment`)
+  const update = await measure(() => updateBuild(43, { title: 'Vigil of the Ebb' }))
+  const both = await measure(() => Promise.all([atOnce(CALLERS, getAllBuilds), peer.call('readAll', CALLERS)]))
+  const [a, b] = both.value
+  const loads = (a.outcomes.miss ?? 0) + b.loads
+
+  step.show('updateBuild(43, …) in A', 'invalidates the list in A, in B and in Redis', update)
+  step.show(
+    'getAllBuilds() in A and B',
+    `${plural(2 * CALLERS, 'caller')}, loaded by ${b.loads === 0 ? 'A' : 'B'}`,
+    both,
+  )
+  step.tell('processes', 2)
+  step.tell('callers', 2 * CALLERS)
+  step.claim('queries', both.queries, 1)
+  step.tell('loads', loads)
+  step.claim('answered', a.values.length + b.answered, 2 * CALLERS)
+  return step
+}
+
+async function coherence(peer) {
+  const step = new Step('coherence', 'A change in A, seen in B, which has the build in its memory')
+  const title = 'Requiem of the Undertow'
+  const old = await peer.call('title', 44)
+  const watching = peer.call('watch', 44, title)
+  await peer.call('isWatching')
+
+  const began = clock()
+  const change = await measure(async () => {
+    const update = await measure(() => updateBuild(44, { title }))
+    return { update, returned: clock(), seen: await watching }
+  })
+  const { update, returned, seen } = change.value
+  const own = await measure(() => getBuildById(44))
+  const ms = seen.at - began
+
+  step.show('getBuildById(44) in B', `“${old}”, read again and again`)
+  step.show('updateBuild(44, …) in A', 'UPDATE, then invalidate({ key, tag })', update)
+  step.show('getBuildById(44) in B', `“${seen.title}”, since the UPDATE`, { queries: change.queries - 1, ms })
+  step.show('getBuildById(44) in A', `“${own.value.title}”, from Redis`, own)
+  step.claim('queries', change.queries, 2)
+  step.claim('queriesOfA', own.queries, 0)
+  step.claim('isNew', seen.title === title && own.value.title === title && old !== title, true)
+  step.tell('readsBefore', seen.before)
+  step.tell('millisecondsFromUpdate', Math.round(ms * 100) / 100)
+  step.tell('millisecondsFromInvalidation', Math.round((seen.at - returned) * 100) / 100)
+  return step
+}
+
+module.exports = { Peer, coherence, oneLoad }

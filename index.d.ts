@@ -1,0 +1,365 @@
+/**
+ * A memory tier in front of Redis: single-flight loads, leases, stale-while-revalidate, coherent invalidation.
+ *
+ * Every function that returns a promise reports bad arguments by rejecting with {@link CacheConfigError}; only
+ * {@link createCache} throws.
+ */
+
+/**
+ * A length of time: an integer number of milliseconds ≥ 0, or digits and a unit. At most 365 days.
+ * A bare number is never seconds: a bare `ttl` under 1,000 warns once per process.
+ */
+export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
+
+/**
+ * Milliseconds of a duration, for values from the environment: `duration(process.env.CACHE_TTL ?? '5m')`.
+ *
+ * @throws {CacheConfigError} for anything that is not a {@link Duration}: '-5m', '1e3ms', '1.5h', ''
+ */
+export function duration(text: string | number): number
+
+// --- the default cache ------------------------------------------------------------------------------------------
+
+/** {@link Cache.getOrSet} of the default cache, which is `createCache()` at its first use. */
+export function getOrSet<T>(key: string, loader: Loader<T>, options?: EntryOptions): Promise<T>
+/** {@link Cache.invalidate} of the default cache. */
+export function invalidate(target: string | InvalidateTarget, options?: InvalidateOptions): Promise<InvalidateReceipt>
+/** {@link Cache.metrics} of the default cache. */
+export function metrics(): Promise<Metrics>
+/** {@link Cache.close} of the default cache; without one nothing happens. */
+export function close(): Promise<void>
+
+/**
+ * Makes a cache. Synchronous, never waits for Redis: a cache works before, during and without a connection, and the
+ * first connection is made by the first operation that needs it.
+ *
+ * One engine serves all caches of a process with the same namespace, endpoint, database and user: memory, running
+ * loads and connections are shared, also with worker threads. Environment read here: `REDIS_URL`,
+ * `REDIS_TLS_ENABLED`, `TIDECACHE_NAMESPACE`, `TIDECACHE_MEMORY_BYTES`, `TIDECACHE_DISABLED` (loads only, still
+ * single-flight).
+ *
+ * @throws {CacheConfigError} naming option, value and what is allowed; also when the engine already runs with other
+ *   memory or Redis options (with `NODE_ENV=development` the new ones replace it)
+ */
+export function createCache(options?: CacheOptions): Cache
+
+export interface Cache {
+  /**
+   * The cached value of `key`, or what `loader` returns, cached for the next callers.
+   *
+   * Callers of one key share one load, in this process and across the fleet. What is returned is a copy, of the same
+   * types on a miss and on a hit. A stale value is returned at once while one caller in the fleet refreshes it.
+   *
+   * @throws the loader's own error (the same object for all who joined), {@link CacheTimeoutError},
+   *   {@link CacheEncodeError}, {@link CacheConfigError}, {@link CacheClosedError} or the signal's reason. Never
+   *   because of Redis.
+   */
+  getOrSet<T>(key: string, loader: Loader<T>, options?: EntryOptions): Promise<T>
+  /** The cached value, fresh or stale, or `undefined`. Never loads, never refreshes. */
+  get<T>(key: string, options?: GetOptions): Promise<T | undefined>
+  /**
+   * Stores a value. Loads of the key that run now, anywhere, are not stored over it. Without Redis it is kept in this
+   * process and the key is invalidated in Redis as soon as it is back.
+   *
+   * @throws {CacheEncodeError} when the value cannot be stored without loss
+   */
+  set<T>(key: string, value: T, options?: EntryOptions): Promise<void>
+  /**
+   * Makes entries unservable (or stale). When it has resolved, no read that starts later in this process returns a
+   * value loaded before it, whatever was in flight in whichever process. In other processes the same holds within the
+   * latency of a push, and always within `max(maxUnverified, isolated)`. Call it after COMMIT.
+   *
+   * @returns after at most 2 × `commandTimeout`
+   * @throws {CacheRedisError} only with `strict`
+   */
+  invalidate(target: string | InvalidateTarget, options?: InvalidateOptions): Promise<InvalidateReceipt>
+  /** Counters of this process since its start. */
+  metrics(): Promise<Metrics>
+  /** Asks Redis now, within `commandTimeout`. */
+  health(): Promise<Health>
+  /**
+   * For boot checks; nobody has to call it.
+   *
+   * @throws {CacheRedisError} when Redis has not answered once by `connectTimeout`
+   */
+  ready(): Promise<void>
+  /**
+   * Ends this handle. The engine ends with its last handle; queued invalidations are sent first, within a second.
+   * Idempotent. Calls after it reject with {@link CacheClosedError}.
+   */
+  close(): Promise<void>
+}
+
+export interface CacheOptions {
+  /**
+   * Where Redis is: `redis://`, `rediss://` or `unix://`, or options. `false`: memory only.
+   * @default the environment's `REDIS_URL`; empty or unset: memory only
+   */
+  redis?: string | RedisOptions | false | undefined
+  /**
+   * Separates applications on one Redis: 1 to 64 of `A-Z a-z 0-9 _ . -`.
+   * @default 'tidecache' (with Redis and `NODE_ENV=production` the default warns once)
+   */
+  namespace?: string | undefined
+  /** The memory tier. `maxBytes` is a hard ceiling over keys, values and overhead, from 64 KiB. @default 64 MiB */
+  memory?: { maxBytes?: number | undefined } | false | undefined
+  /** Options of every call that does not give its own. */
+  defaults?: EntryOptions | undefined
+  /** Classes that the codec should handle, by name. */
+  types?: readonly TypeCodec[] | undefined
+  /** Replaces the codec as a whole. */
+  codec?: CustomCodec | undefined
+  /** @default one `process.emitWarning` per change of Redis's state */
+  logger?: Logger | undefined
+  /** For serverless platforms: is given every background refresh, fill and flush. */
+  waitUntil?: ((promise: Promise<unknown>) => void) | undefined
+}
+
+export interface TypeCodec {
+  /** Stored with the value: 1 to 255 bytes. */
+  name: string
+  is(value: unknown): boolean
+  /** To plain data, which is then encoded itself. */
+  encode(value: any): unknown
+  decode(plain: any): unknown
+}
+
+export interface CustomCodec {
+  /** Stored with the value; data of another name is a miss. */
+  name: string
+  encode(value: unknown): Uint8Array
+  decode(bytes: Uint8Array): unknown
+}
+
+export interface Logger {
+  warn(message: string, detail?: unknown): void
+  info?(message: string, detail?: unknown): void
+}
+
+export interface RedisOptions {
+  /** @default the environment's `REDIS_URL` */
+  url?: string | undefined
+  /** @default the URL's */
+  username?: string | undefined
+  /** @default the URL's. Never shown. */
+  password?: string | undefined
+  /** 0 to 2,147,483,647. @default the URL's, or 0 */
+  db?: number | undefined
+  /** `rediss:` and `REDIS_TLS_ENABLED` switch it on, too; nothing downgrades `rediss:`. */
+  tls?: boolean | TlsOptions | undefined
+  /** For a connection from the socket to its first answer; 1 ms to 24 d. @default '2s' */
+  connectTimeout?: Duration | undefined
+  /**
+   * What Redis may cost one whole `getOrSet` up to its loader's start, counted without progress: arriving bytes renew
+   * it, up to 10 ×. 1 ms to 24 d.
+   * @default '250ms'
+   */
+  commandTimeout?: Duration | undefined
+  /** How long memory is served without proof that no invalidation was missed, while the link seems up. @default '1s' */
+  maxUnverified?: Duration | undefined
+  /**
+   * How long memory entries live while Redis cannot be reached: each is reloaded at most that often per process.
+   * 'ttl': availability first; peers' invalidations are then missed until the link is back.
+   * @default '5s'
+   */
+  isolated?: Duration | 'ttl' | undefined
+  /**
+   * How peers' invalidations reach memory: by key tracking where Redis allows it. 'none' (or a Redis that refuses):
+   * memory is served at most `maxUnverified` from the start of the read.
+   * @default 'auto'
+   */
+  coherence?: 'auto' | 'tracking' | 'none' | undefined
+}
+
+/** PEM contents, not paths. */
+export interface TlsOptions {
+  /** Trusted certificates. @default the public authorities */
+  ca?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined
+  /** With `key`: the client certificate. */
+  cert?: string | Uint8Array | undefined
+  key?: string | Uint8Array | undefined
+  /** The name the server's certificate must carry. @default the host */
+  servername?: string | undefined
+  /** @default true */
+  rejectUnauthorized?: boolean | undefined
+}
+
+/** Lifetimes and tags are stored by the caller whose loader ran; a reader's `ttl` only shortens freshness. */
+export interface EntryOptions {
+  /** Fresh for. `0`: not stored, still single-flight. 'forever': 365 d, also the maximum. @default '5m' */
+  ttl?: Duration | 'forever' | undefined
+  /**
+   * How long after `ttl` a stale value is served at once while one caller in the fleet refreshes it (RFC 5861).
+   * `0`: callers wait for the loader instead. A failed refresh is retried after 1 s, 2 s … 30 s.
+   * @default '1m'
+   */
+  staleWhileRevalidate?: Duration | undefined
+  /** How long after `ttl` a stale value is served when the loader fails (RFC 5861). @default 0 */
+  staleIfError?: Duration | undefined
+  /** A caller for whom a stale value exists gets it once the loader takes longer; the load goes on. @default off */
+  staleAfter?: Duration | undefined
+  /** Names by which groups of entries are invalidated; at most 1,000, each like a key. */
+  tags?: readonly string[] | undefined
+  /** 0 to 1: shortens `ttl` by up to this share, at random, so that entries do not expire together. @default 0 */
+  jitter?: number | undefined
+  /**
+   * Hard limit of the loader: `ctx.signal` aborts, callers get {@link CacheTimeoutError}, the lease ends.
+   * 1 ms to 24 d.
+   * @default '30s'
+   */
+  loadTimeout?: Duration | undefined
+  /** How long to wait for another process's load before loading oneself, uncached. @default loadTimeout */
+  waitTimeout?: Duration | undefined
+  /** 'force': load now and replace. 'never': this call starts no background refresh. @default 'auto' */
+  refresh?: 'auto' | 'force' | 'never' | undefined
+  /** 'bypass': a value that cannot be stored is returned, uncached. @default 'reject' */
+  onEncodeError?: 'reject' | 'bypass' | undefined
+  /** This caller stops waiting; the load goes on while others want it. */
+  signal?: AbortSignal | undefined
+  /** Is told how the call was answered, before it resolves. */
+  onResult?: ((result: Result) => void) | undefined
+}
+
+export type GetOptions = Pick<EntryOptions, 'signal'>
+
+export interface Result {
+  /** 'joined': somebody else's load was waited for, here or in another process. */
+  outcome: 'fresh' | 'stale' | 'miss' | 'joined'
+  /** Where the value was; `null`: nowhere, it was loaded. */
+  tier: 'memory' | 'redis' | null
+  /** Since the value was stored, ms. */
+  age: number
+  /** What the caller waited, ms. */
+  waited: number
+}
+
+/** Makes the value. Runs in the async context of the caller that leads the load. */
+export type Loader<T> = (context: LoadContext) => T | PromiseLike<T>
+
+export interface LoadContext {
+  readonly key: string
+  /** Aborts at `loadTimeout`, or when nobody waits for the load any more. */
+  readonly signal: AbortSignal
+  /** The stale value, for conditional requests; `undefined`: there is none. */
+  readonly previous?: unknown
+  /** Replaces the options' `ttl`. */
+  ttl(duration: Duration | 'forever'): void
+  /** Adds tags. */
+  tag(...tags: string[]): void
+  /** Returns the value and caches nothing. */
+  skip(): void
+}
+
+/** Several members are a union; none is an error. */
+export interface InvalidateTarget {
+  key?: string | undefined
+  keys?: readonly string[] | undefined
+  tag?: string | undefined
+  tags?: readonly string[] | undefined
+  /** Everything in the namespace; O(1). */
+  all?: true | undefined
+}
+
+export interface InvalidateOptions {
+  /** 'stale': served inside `staleWhileRevalidate`, refreshed on the next read. @default 'remove' */
+  mode?: 'remove' | 'stale' | undefined
+  /** Reject with {@link CacheRedisError} when Redis could not be reached; it is queued all the same. @default false */
+  strict?: boolean | undefined
+}
+
+export interface InvalidateReceipt {
+  /** 'queued': Redis could not be reached; it is applied before this process trusts Redis again. 'off': no Redis. */
+  redis: 'applied' | 'queued' | 'off'
+}
+
+export interface Health {
+  status: 'ok' | 'degraded' | 'memory-only'
+  redis: {
+    connected: boolean
+    /** The round trip just made, ms. */
+    latency: number | null
+    coherence: 'tracking' | 'none'
+    /** Why it is degraded. */
+    error?: string
+  }
+}
+
+/** Rates are per cent with two decimals, latencies ms. `hits` include stale ones. No keys, no secrets. */
+export interface Metrics {
+  process: { id: string; pid: number; host: string; since: string }
+  hits: number
+  /** Calls that had to wait for a load, joined ones included. */
+  misses: number
+  stale: number
+  /** Failed and timed-out loads, and what Redis refused or did not answer. */
+  errors: number
+  hitRate: number
+  memory: {
+    enabled: boolean
+    hits: number
+    misses: number
+    hitRate: number
+    entries: number
+    bytes: number
+    maxBytes: number
+    evictions: number
+  }
+  redis: {
+    enabled: boolean
+    topology: 'standalone' | 'cluster' | 'sentinel' | 'none'
+    hits: number
+    misses: number
+    hitRate: number
+    errors: number
+    coherence: 'tracking' | 'none'
+    breaker: 'closed' | 'open' | 'half-open'
+    /** `latency`: last round trip. */
+    health: { connected: boolean; latency: number | null }
+  }
+  loads: {
+    started: number
+    succeeded: number
+    failed: number
+    timedOut: number
+    joined: number
+    refreshed: number
+    /** Fills refused because an invalidation overtook them. */
+    fenced: number
+  }
+  invalidations: { applied: number; queued: number; received: number }
+  latency: { memory: Percentiles; redis: Percentiles; load: Percentiles }
+}
+
+export interface Percentiles {
+  p50: number
+  p99: number
+  max: number
+}
+
+// --- errors -------------------------------------------------------------------------------------------------------
+
+export class CacheError extends Error {
+  readonly code: string
+}
+/** A bad argument, option or environment variable; nothing was changed. */
+export class CacheConfigError extends CacheError {
+  readonly code: 'ERR_CACHE_CONFIG'
+}
+/** The cache was closed. */
+export class CacheClosedError extends CacheError {
+  readonly code: 'ERR_CACHE_CLOSED'
+}
+/** Redis could not be reached, and the caller asked to know (`strict`, `ready`). */
+export class CacheRedisError extends CacheError {
+  readonly code: 'ERR_CACHE_REDIS'
+}
+/** The loader took longer than `loadTimeout`. */
+export class CacheTimeoutError extends CacheError {
+  readonly code: 'ERR_CACHE_TIMEOUT'
+}
+/** A value cannot be stored without loss. */
+export class CacheEncodeError extends CacheError {
+  readonly code: 'ERR_CACHE_ENCODE'
+  /** Which part: '.items[3].price'; '' for the value itself. */
+  readonly path: string
+}
