@@ -120,8 +120,8 @@ export interface TypeCodec {
   name: string
   is(value: unknown): boolean
   /** To plain data, which is then encoded itself. */
-  encode(value: any): unknown
-  decode(plain: any): unknown
+  encode(value: unknown): unknown
+  decode(plain: unknown): unknown
 }
 
 export interface CustomCodec {

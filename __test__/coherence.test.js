@@ -12,8 +12,9 @@ const { startRedis } = require('./support/redis.js')
 const KEYS = 20
 const PROCESSES = 3
 const MS = long ? 8_000 : 2_000
-/** On a busy machine the scheduler alone costs more than the push. */
-const STALE_P99 = long ? 15 : 30
+/** On a busy machine the scheduler alone costs more than the push; of a handful of reads there is no percentile. */
+const STALE_P99 = 15
+const STALE_OF_A_HANDFUL = 100
 
 describe('coherence', () => {
   let redis
@@ -72,7 +73,8 @@ describe('coherence', () => {
       )
       assert.deepEqual(broken.slice(0, 5), [], `${broken.length} reads break read-your-writes`)
       assert.deepEqual(stuck, [])
-      assert.ok(p99 <= STALE_P99, `stale reads elsewhere: p99 ${p99} ms`)
+      const allowed = staleAges.length < 100 ? STALE_OF_A_HANDFUL : STALE_P99
+      assert.ok(p99 <= allowed, `stale reads elsewhere: p99 ${p99} ms`)
       assert.ok(slowest <= 1_000, `a read took ${slowest} ms, its loader 20 ms at most`)
       assert.ok(reads > MS / 2 && writes > 20, `${reads} reads and ${writes} writes prove little`)
     })

@@ -10,9 +10,7 @@ use napi::{Error, Result};
 use napi_derive::napi;
 use tidecache_core::clock::MS;
 use tidecache_core::config::Config;
-use tidecache_core::engine::{
-    Answer as FoundAnswer, Engine, FillRequest, LoadEnd, Probe, Read, Refreshing, Request, SetRequest, Target,
-};
+use tidecache_core::engine::{Answer as FoundAnswer, Engine, FillRequest, LoadEnd, Request, SetRequest, Target};
 use tidecache_core::envelope::Policy;
 use tidecache_core::key::Mode;
 use tidecache_core::loads::OwnerId;
@@ -29,7 +27,7 @@ use crate::text::Outgoing;
 /// How long a process that ends may take to give its leases back and to flush its journal.
 const FAREWELL: Duration = Duration::from_millis(100);
 /// The same for an orderly `close`.
-const FLUSH: Duration = Duration::from_millis(1_000);
+const FLUSH: Duration = Duration::from_secs(1);
 
 /// What has been asked since the last flush.
 #[derive(Default)]

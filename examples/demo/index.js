@@ -43,7 +43,7 @@ async function prepare() {
   say(`  Postgres  embedded, in memory: ${rows} ${dim(`(ready in ${time(started.ms)})`)}`)
 
   const redis = (await waitingFor('looking for a Redis', openRedis)).value
-  cleanUps.push(() => redis.stop())
+  cleanUps.push(() => redis.stop(), close)
   process.env.REDIS_URL = redis.url ?? ''
   say(`  Redis     ${redis.about}`)
   return { sizes: started.value, redis }
@@ -118,20 +118,16 @@ async function cleanUp() {
   while (cleanUps.length > 0) await cleanUps.pop()()
 }
 
-for (const [signal, code] of [
-  ['SIGINT', 130],
-  ['SIGTERM', 143],
-]) {
-  process.once(signal, () => cleanUp().finally(() => process.exit(code)))
-}
+// What was started ends with this process, however it ends; these ends are no errors.
+process.once('SIGINT', () => process.exit(130))
+process.once('SIGTERM', () => process.exit(143))
+process.stdout.on('error', () => process.exit(0)) // nobody reads on: `npm start | head`
 
 run()
   .then(conclude)
   .catch((error) => {
-    console.error(error)
+    if (isJson) console.log(JSON.stringify({ ok: false, failures: [error.message] }))
+    console.error(error.code === 'ERR_CACHE_CONFIG' ? `✖ ${error.message}` : error)
     process.exitCode = 1
   })
-  .finally(async () => {
-    await close()
-    await cleanUp()
-  })
+  .finally(cleanUp)

@@ -16,7 +16,7 @@ async function freePort() {
   return port
 }
 
-/** Whether a Redis answers at the address. Its engine is the one that the services then share. */
+/** Whether Redis answers at the address; without one, at what the environment says. */
 async function answers(url) {
   const cache = createCache({ redis: url, logger: { warn() {} } })
   try {
@@ -42,8 +42,10 @@ async function startServer({ command, version }) {
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no']
   const child = spawn(command, args, { stdio: 'ignore' })
   const ended = once(child, 'exit').catch(() => {})
+  const kill = () => child.kill('SIGKILL')
+  process.once('exit', kill) // however this process ends
   const stop = async () => {
-    child.kill('SIGKILL')
+    kill()
     await ended
   }
   const url = `redis://127.0.0.1:${port}`
@@ -63,8 +65,8 @@ async function startServer({ command, version }) {
 async function openRedis() {
   const given = process.env.REDIS_URL
   if (given !== undefined && given !== '') {
-    const isUp = await answers(given)
-    if (isUp) return { url: given, about: `${new URL(given).host}, from REDIS_URL`, stop() {} }
+    const isUp = await answers()
+    if (isUp) return { url: given, about: `${new URL(given).host || 'a socket'}, from REDIS_URL`, stop() {} }
     return { about: 'none: the one of REDIS_URL does not answer, so this runs with memory only', stop() {} }
   }
   const found = findRedisServer()

@@ -20,10 +20,12 @@ function time(ms) {
 const fit = (text, width) => (text.length > width ? `${text.slice(0, width - 1)}…` : text.padEnd(width))
 
 function row([call, result, queries, ms]) {
+  const start = `    ${cyan(fit(call, WIDTHS.call))}`
+  if (queries === undefined && ms === undefined) return `${start} ${result}`
   const counted = queries === undefined ? '' : `${queries} SQL`
   const measured = ms === undefined ? '' : time(ms)
   const figures = `${bold(counted.padStart(WIDTHS.queries))} ${measured.padStart(WIDTHS.time)}`
-  return `    ${cyan(fit(call, WIDTHS.call))} ${fit(result, WIDTHS.result)} ${figures}`.trimEnd()
+  return `${start} ${fit(result, WIDTHS.result)} ${figures}`.trimEnd()
 }
 
 const verdict = (step) => (step.failures.length === 0 ? green('✔') : red('✖'))

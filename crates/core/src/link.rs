@@ -254,14 +254,18 @@ impl Link {
 
     pub fn lease_changed(&self, name: NameHash) {
         if let Some(list) = self.waiters().get(&name) {
-            list.iter().for_each(|wake| wake.notify_one());
+            for wake in list {
+                wake.notify_one();
+            }
         }
     }
 
     /// No push will come any more on the old connection.
     pub fn all_leases_changed(&self) {
         for list in self.waiters().values() {
-            list.iter().for_each(|wake| wake.notify_one());
+            for wake in list {
+                wake.notify_one();
+            }
         }
     }
 

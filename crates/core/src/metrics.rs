@@ -101,7 +101,7 @@ fn bucket(ns: u64) -> usize {
     if ns < 8 {
         return ns as usize;
     }
-    let power = 63 - ns.leading_zeros();
+    let power = ns.ilog2();
     let eighth = (ns >> (power - 3)) & 7;
     power as usize * 8 + eighth as usize
 }

@@ -209,8 +209,10 @@ impl Node {
         let Some(reign) = self.me(|me| me.data.map(|link| link.reign)) else {
             return false;
         };
-        let (now, config) = self.with(|world| (world.sim.now, world.config.clone()));
-        let (soft, hard) = (now + config.ttl, now + config.life);
+        let (soft, hard) = self.with(|world| {
+            let now = world.sim.now;
+            (now + world.config.ttl, now + world.config.life)
+        });
         let deps = pairs.keys().copied().chain([key]).collect();
         let entry = Entry {
             id: token,

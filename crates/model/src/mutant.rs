@@ -75,8 +75,8 @@ mutants! {
     SetWithoutTagCheck,
     /// A load is stored under versions from the table, not under those read with its grant.
     LoadStampedByTable,
-    /// `set` fills although something was queued meanwhile.
-    SetFillsDespiteQueue,
+    /// An entry accepted by the table counts as proven when it was read, not when the table was.
+    ProofIgnoresBasis,
     /// An F of another process counts as no lease at all.
     FailureIsNoLease,
     /// A lease granted over one's own F looks to others like any lease.

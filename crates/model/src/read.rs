@@ -24,11 +24,25 @@ enum Verdict {
     Unreachable,
 }
 
-/// How a lookup goes on after a lease was denied.
-enum Waited {
+/// What one try of a lookup comes to.
+enum Tried {
+    /// The callers have their answer.
+    Done,
     Again,
-    Failed,
+    /// An entry is there that nobody may serve.
+    Invalid,
+    /// The loader fails elsewhere.
+    OthersFail,
     Unreachable,
+}
+
+/// What a lookup keeps between its tries.
+struct Search {
+    /// The entry that is there and may not be served.
+    bad: Option<Token>,
+    /// The first one that was waited for.
+    holder: Option<Token>,
+    patience: Time,
 }
 
 impl Node {
@@ -124,90 +138,109 @@ impl Node {
     }
 
     async fn look_up(&self, flying: &Flying) {
-        let key = flying.key;
-        let mut bad = flying.refresh;
-        let (mut invalid, mut holder) = (0, None);
         let patience = self.now() + PATIENCE;
+        let mut search = Search {
+            bad: flying.refresh,
+            holder: None,
+            patience,
+        };
+        let mut invalid = 0;
         while invalid < TRIES && self.now() < patience {
             let now = self.now();
             let mut at = self.me(|me| me.attempt(now));
             if !self.redis_may_be_asked() {
                 return self.load_alone(flying, &at, Keep::Memory).await;
             }
-            // 1. A plain GET finds most entries; a refresh knows already what is there.
-            let found = match bad {
-                None => self.get(key, &mut at).await,
-                Some(_) => Some(None),
-            };
-            let Some(found) = found else {
-                return self.without_redis(flying, &at).await;
-            };
-            if let Some(entry) = found {
-                match self.judge(key, &entry, &mut at).await {
-                    Verdict::Valid(served) => return self.found(flying, &entry, served),
-                    Verdict::Invalid => {
-                        bad = Some(entry.id);
-                        invalid += 1;
-                    }
-                    Verdict::Unreachable => return self.without_redis(flying, &at).await,
-                }
-            }
-            // 2. A miss, or an entry nobody may serve: whoever gets the lease loads, under the versions of this reply.
-            if !self.redis_may_be_asked() {
-                return self.load_alone(flying, &at, Keep::Memory).await;
-            }
-            let (token, by) = self.with(|world| (world.token(), world.processes[self.process].id));
-            let mut commands = vec![Command::Read {
-                key,
-                token,
-                by,
-                px: ATTEMPT_LEASE,
-                bad,
-            }];
-            let deps = self.certain_deps(key);
-            commands.extend(tag_gets(&deps));
-            let Some(answer) = self.call(commands).await else {
-                return self.without_redis(flying, &at).await;
-            };
-            let lookup = answer.replies.first().cloned();
-            let believed = at.versions.clone();
-            self.learn(&mut at, answer.replies);
-            if self.is(Mutant::LoadStampedByTable) {
-                at.versions.extend(believed);
-            }
-            match lookup {
-                Some(Reply::Read(Lookup::Granted)) => return self.load(flying, &at, token, deps).await,
-                Some(Reply::Read(Lookup::Found(entry))) => match self.judge(key, &entry, &mut at).await {
-                    Verdict::Valid(served) => return self.found(flying, &entry, served),
-                    Verdict::Invalid => {
-                        bad = Some(entry.id);
-                        invalid += 1;
-                    }
-                    Verdict::Unreachable => return self.without_redis(flying, &at).await,
-                },
-                // 3. Others are at it. A refresh leaves it to them.
-                _ if flying.refresh.is_some() => return,
-                Some(Reply::Read(Lookup::Denied(Lease::Failed { .. }, _))) => {
-                    return self.alone_from_now(flying, Keep::Nowhere).await;
-                }
-                Some(Reply::Read(Lookup::Denied(Lease::Held { token, .. }, _))) => {
-                    let first = *holder.get_or_insert(token);
-                    match self.wait_for_lease(key, first, patience).await {
-                        Waited::Again => {}
-                        Waited::Failed => return self.alone_from_now(flying, Keep::Nowhere).await,
-                        Waited::Unreachable => return self.without_redis(flying, &at).await,
-                    }
-                }
-                _ => return self.without_redis(flying, &at).await,
+            match self.try_once(flying, &mut search, &mut at).await {
+                Tried::Done => return,
+                Tried::Again => {}
+                Tried::Invalid => invalid += 1,
+                Tried::OthersFail => return self.alone_from_now(flying).await,
+                Tried::Unreachable => return self.without_redis(flying, &at).await,
             }
         }
-        self.alone_from_now(flying, Keep::Nowhere).await;
+        self.alone_from_now(flying).await;
     }
 
-    async fn alone_from_now(&self, flying: &Flying, keep: Keep) {
+    /// A plain GET finds most entries; a refresh knows already what is there.
+    async fn try_once(&self, flying: &Flying, search: &mut Search, at: &mut Attempt) -> Tried {
+        if search.bad.is_none() {
+            let Some(found) = self.get(flying.key, at).await else {
+                return Tried::Unreachable;
+            };
+            if let Some(entry) = found {
+                match self.consider(flying, search, &entry, at).await {
+                    Tried::Invalid => {}
+                    tried => return tried,
+                }
+            }
+            if !self.redis_may_be_asked() {
+                return Tried::Again;
+            }
+        }
+        self.ask(flying, search, at).await
+    }
+
+    /// READ: whoever gets the lease loads, under the versions that come with it.
+    async fn ask(&self, flying: &Flying, search: &mut Search, at: &mut Attempt) -> Tried {
+        let (key, bad, px) = (flying.key, search.bad, ATTEMPT_LEASE);
+        let (token, by) = self.with(|world| (world.token(), world.processes[self.process].id));
+        let deps = self.certain_deps(key);
+        let mut commands = vec![Command::Read {
+            key,
+            token,
+            by,
+            px,
+            bad,
+        }];
+        commands.extend(tag_gets(&deps));
+        let Some(answer) = self.call(commands).await else {
+            return Tried::Unreachable;
+        };
+        let lookup = answer.replies.first().cloned();
+        let believed = at.versions.clone();
+        self.learn(at, answer.replies);
+        if self.is(Mutant::LoadStampedByTable) {
+            at.versions.extend(believed);
+        }
+        let Some(Reply::Read(lookup)) = lookup else {
+            return Tried::Unreachable;
+        };
+        match lookup {
+            Lookup::Granted => {
+                self.load(flying, at, token, deps).await;
+                Tried::Done
+            }
+            Lookup::Found(entry) => self.consider(flying, search, &entry, at).await,
+            // Others are at it: a refresh leaves it to them.
+            Lookup::Denied(..) if flying.refresh.is_some() => Tried::Done,
+            Lookup::Denied(Lease::Failed { .. }, _) => Tried::OthersFail,
+            Lookup::Denied(Lease::Held { token, .. }, _) => {
+                let first = *search.holder.get_or_insert(token);
+                self.wait_for_lease(key, first, search.patience).await
+            }
+        }
+    }
+
+    /// Hands an entry from Redis to the callers if it is valid; otherwise remembers that it is not.
+    async fn consider(&self, flying: &Flying, search: &mut Search, entry: &Entry, at: &mut Attempt) -> Tried {
+        match self.judge(flying.key, entry, at).await {
+            Verdict::Valid(served) => {
+                self.found(flying, entry, served);
+                Tried::Done
+            }
+            Verdict::Invalid => {
+                search.bad = Some(entry.id);
+                Tried::Invalid
+            }
+            Verdict::Unreachable => Tried::Unreachable,
+        }
+    }
+
+    async fn alone_from_now(&self, flying: &Flying) {
         let now = self.now();
         let at = self.me(|me| me.attempt(now));
-        self.load_alone(flying, &at, keep).await;
+        self.load_alone(flying, &at, Keep::Nowhere).await;
     }
 
     fn redis_may_be_asked(&self) -> bool {
@@ -291,7 +324,7 @@ impl Node {
     }
 
     fn remember(&self, key: usize, entry: &Entry, at: &Attempt, stale: bool) {
-        let believed = entry.pairs.keys().any(|dep| !at.fetched.contains(dep));
+        let believed = entry.pairs.keys().any(|dep| !at.fetched.contains(dep)) && !self.is(Mutant::ProofIgnoresBasis);
         let proof = if believed { at.start.min(at.basis) } else { at.start };
         let deps = entry.pairs.keys().copied().chain([key]).collect();
         let (value, id, soft, hard) = (entry.value, entry.id, entry.soft, entry.hard);
@@ -331,24 +364,24 @@ impl Node {
     ///
     /// `holder` is the first one waited for. Another one that tries again what has just failed is not waited for: that
     /// would be a convoy.
-    async fn wait_for_lease(&self, key: usize, holder: Token, patience: Time) -> Waited {
+    async fn wait_for_lease(&self, key: usize, holder: Token, patience: Time) -> Tried {
         let patient = self.is(Mutant::RetryLooksLikeAnyLease);
         while self.now() < patience {
             let wake = Promise::default();
             self.me(|me| me.lease_wakes.entry(key).or_default().push(wake.clone()));
             let Some(answer) = self.call(vec![Command::WatchLease { key }]).await else {
-                return Waited::Unreachable;
+                return Tried::Unreachable;
             };
             let (id, now) = self.with(|world| (world.processes[self.process].id, world.sim.now));
             let ends = match answer.replies.first() {
-                Some(Reply::Lease(Some((Lease::Failed { by }, _)))) if *by != id => return Waited::Failed,
+                Some(Reply::Lease(Some((Lease::Failed { by }, _)))) if *by != id => return Tried::OthersFail,
                 Some(Reply::Lease(Some((Lease::Held { token, retry }, left)))) => {
                     if *retry && *token != holder && !patient {
-                        return Waited::Failed;
+                        return Tried::OthersFail;
                     }
                     now + left
                 }
-                _ => return Waited::Again,
+                _ => return Tried::Again,
             };
             let jitter = self.with(|world| world.rng.between(200, 2_000));
             let alarm = if self.is(Mutant::NoTimerBesideWakeUp) {
@@ -358,6 +391,6 @@ impl Node {
             };
             self.wait(&wake, alarm).await;
         }
-        Waited::Failed
+        Tried::OthersFail
     }
 }

@@ -14,11 +14,11 @@ use crate::sim::{Promise, Time};
 use crate::world::{Wire, World, PROCESSES, TIMEOUT};
 
 /// When every fault has ended.
-pub const HEALED: Time = CALLS_END + 50_000;
+pub const HEALED: Time = CALLS_END + 30_000;
 /// When the last reads begin: leases have run out, queues are drained.
-pub const LAST_READS: Time = HEALED + 100_000;
+pub const LAST_READS: Time = HEALED + 70_000;
 pub const ROUNDS: Time = 4;
-pub const ROUND: Time = 30_000;
+pub const ROUND: Time = 20_000;
 const SNAPSHOT_EVERY: Time = 35_000;
 
 /// What a storm is mostly made of.

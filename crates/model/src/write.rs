@@ -87,7 +87,7 @@ impl Node {
         // 3. The value is as young as the reply; its tags are as old as the call.
         let pairs = pairs_of(answer.replies);
         let stands = self.me(|me| me.stands(at.s, &tags) && me.unmarked(at.s, &tags));
-        let drained = self.me(|me| me.journal.is_empty()) || self.is(Mutant::SetFillsDespiteQueue);
+        let drained = self.me(|me| me.journal.is_empty());
         at.s = self.me(|me| me.seq);
         if drained && (stands || self.is(Mutant::SetWithoutTagCheck)) {
             self.fill(key, token, &at, value, pairs).await;

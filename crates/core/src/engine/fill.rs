@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use redis::Value;
 
-use super::lookup::lifetimes;
-use super::Engine;
+use super::lookup::{lifetimes, version_of};
+use super::{slots, Engine};
 use crate::clock::Instant;
 use crate::envelope::{EntryId, Envelope, Payload, Policy, Stamp, Version};
 use crate::epoch::Standing;
@@ -65,7 +65,7 @@ impl Engine {
             self.metrics.load_latency.record(now.saturating_sub(load.began));
             load.storage
         });
-        let Some(storage) = storage else { return None };
+        let storage = storage?;
         self.metrics.loads_succeeded.add(1);
         if let Storage::Lease(_) = storage {
             return Some(request);
@@ -116,13 +116,11 @@ impl Engine {
         // 1. Late tags get their versions, and then no push for them may have come since the load began.
         let mut stamps = filling.stamps.clone();
         if !filling.late_tags.is_empty() {
-            match self.stamp_late_tags(filling, session, &mut budget).await {
-                Some(late) => stamps.extend(late),
-                None => {
-                    self.release_soon(filling.name, token);
-                    return false;
-                }
-            }
+            let Some(late) = self.stamp_late_tags(filling, session, &mut budget).await else {
+                self.release_soon(filling.name, token);
+                return false;
+            };
+            stamps.extend(late);
         }
 
         // 2. An invalidation that was queued meanwhile comes first: what is filled now would precede it.
@@ -143,7 +141,7 @@ impl Engine {
             }
         };
         let unchanged = stamps.iter().zip(&replies).all(|(stamp, reply)| {
-            self.version_of(reply, session.reign)
+            version_of(reply, session.reign)
                 .is_some_and(|version| version.removed == stamp.version.removed && version.reign == stamp.version.reign)
         });
         match replies.last() {
@@ -170,7 +168,7 @@ impl Engine {
     ) -> Option<Vec<Stamp>> {
         let calls: Vec<_> = filling.late_tags.iter().map(|t| self.tagget(*t)).collect();
         let replies = session.data.scripts(&calls, budget).await.ok()?;
-        let version = |reply| self.version_of(reply, session.reign);
+        let version = |reply| version_of(reply, session.reign);
         let versions: Option<Vec<Version>> = replies.iter().map(version).collect();
         let barrier = session.coherence.as_ref()?;
         barrier.all(redis::pipe().cmd("PING"), budget).await.ok()?;
@@ -231,7 +229,7 @@ impl Engine {
     }
 
     fn stands(&self, filling: &Filling) -> bool {
-        let slots = self.slots(filling.name, &filling.tags);
+        let slots = slots(filling.name, &filling.tags);
         self.epochs.standing(slots.into_iter(), filling.since) != Standing::Removed
     }
 
@@ -247,7 +245,7 @@ impl Engine {
             channel: filling.channel,
             proof: filling.began,
             marked_stale: false,
-            slots: &self.slots(filling.name, &filling.tags),
+            slots: &slots(filling.name, &filling.tags),
         });
         self.remember(filling.name, entry);
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use redis::Value;
 use tokio::time::Instant as Deadline;
 
-use super::lookup::{bytes_of, Answer, Found, Pending, Since};
+use super::lookup::{bytes_of, version_of, Answer, Found, Pending, Since};
 use super::Engine;
 use crate::envelope::{EntryId, Stamp, Version};
 use crate::key::{NameHash, Push};
@@ -91,7 +91,7 @@ impl Engine {
         let versions: Vec<(NameHash, Option<Version>)> = names
             .into_iter()
             .zip(&versions)
-            .map(|(name, reply)| (name, self.version_of(reply, session.reign)))
+            .map(|(name, reply)| (name, version_of(reply, session.reign)))
             .collect();
         for (name, version) in &versions {
             if let Some(version) = version {
@@ -150,14 +150,12 @@ impl Engine {
         };
         let names = std::iter::once(self.namespace.whole()).chain(one.tags.iter().copied());
         let stamps: Option<Vec<Stamp>> = names.map(version).collect();
-        match stamps {
-            Some(stamps) => self.lead(one, Storage::Lease(token), stamps, since, answer),
-            None => {
-                // Versions could not be taken (out of memory, no permission): nothing may be stored.
-                self.release_on(session, one.name, token, Vec::new(), 0);
-                self.lead(one, Storage::MemoryOnly, Vec::new(), since, answer);
-            }
+        if let Some(stamps) = stamps {
+            return self.lead(one, Storage::Lease(token), stamps, since, answer);
         }
+        // Versions could not be taken (out of memory, no permission): nothing may be stored.
+        self.release_on(session, one.name, token, Vec::new(), 0);
+        self.lead(one, Storage::MemoryOnly, Vec::new(), since, answer);
     }
 
     fn beside_failed(&self, one: &Pending, since: Since, answer: &Answer) {
@@ -244,10 +242,14 @@ impl Engine {
             match lease {
                 None => break Waited::Free,
                 Some(lease) if self.is_own_failure(lease) => break Waited::Free,
-                Some(lease) if lease.first() == Some(&b'F') && lease.len() != 16 => break Waited::Failed,
-                Some(_) => {}
+                Some(lease) if is_failure(lease) => break Waited::Failed,
+                // The load that was waited for has failed, and its process tries again: no second wait.
+                Some(lease) if is_retry(lease) && seen.as_deref().is_some_and(|s| s != lease) => {
+                    break Waited::Failed;
+                }
+                Some(lease) => seen = Some(lease.to_vec()),
             }
-            let jitter = self.tokens.load(std::sync::atomic::Ordering::Relaxed) % 50;
+            let jitter = self.jitter() % 50;
             let longest = if tracked { u64::MAX } else { 25 };
             let pause = (left.max(0) as u64 + jitter).min(longest);
             tokio::select! {

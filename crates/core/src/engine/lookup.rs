@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use redis::Value;
 
-use super::{Engine, Read, Refreshing};
+use super::{slots, Engine, Read, Refreshing};
 use crate::clock::{Instant, MS};
 use crate::envelope::{Envelope, Policy, Reign, Stamp, Version};
 use crate::epoch::{Slot, Standing};
@@ -392,7 +392,7 @@ impl Engine {
         let since = self.since();
         let replies = session.data.all(&pipeline, budget).await?;
         for (name, reply) in doubtful.into_iter().zip(replies) {
-            let version = self.version_of(&reply, session.reign);
+            let version = version_of(&reply, session.reign);
             if let Some(version) = version {
                 self.install_version(name, version, since);
             }
@@ -467,7 +467,7 @@ impl Engine {
             channel: since.channel,
             proof,
             marked_stale,
-            slots: &self.slots(one.name, &tags),
+            slots: &slots(one.name, &tags),
         })
     }
 
@@ -565,11 +565,11 @@ impl Engine {
             Slot::of(name)
         }
     }
+}
 
-    /// Reads versions out of script replies; `None` where one is not a version.
-    pub(super) fn version_of(&self, reply: &Value, reign: Reign) -> Option<Version> {
-        parse_version(bytes_of(reply)?, reign)
-    }
+/// Reads a version out of a reply; `None` where it is none.
+pub(super) fn version_of(reply: &Value, reign: Reign) -> Option<Version> {
+    parse_version(bytes_of(reply)?, reign)
 }
 
 pub(super) fn bytes_of(value: &Value) -> Option<&[u8]> {

@@ -168,14 +168,8 @@ impl Engine {
         (!link.breaker.is_open() && self.journal.is_empty()).then_some(session)
     }
 
-    /// What an entry of `name` with these tags depends on.
-    fn slots(&self, name: NameHash, tags: &[NameHash]) -> Vec<Slot> {
-        let own = [Slot::namespace(), Slot::of(name)];
-        own.into_iter().chain(tags.iter().map(|tag| Slot::of(*tag))).collect()
-    }
-
     fn standing(&self, load: &Load) -> Standing {
-        let slots = self.slots(load.name, &load.tags);
+        let slots = slots(load.name, &load.tags);
         self.epochs.standing(slots.into_iter(), load.since)
     }
 
@@ -256,4 +250,10 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// What an entry of `name` with these tags depends on.
+fn slots(name: NameHash, tags: &[NameHash]) -> Vec<Slot> {
+    let own = [Slot::namespace(), Slot::of(name)];
+    own.into_iter().chain(tags.iter().map(|tag| Slot::of(*tag))).collect()
 }

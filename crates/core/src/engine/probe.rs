@@ -3,7 +3,7 @@
 
 use super::Engine;
 use crate::clock::Instant;
-use crate::epoch::{Slot, Standing};
+use crate::epoch::Standing;
 use crate::freshness::{freshness, Freshness};
 use crate::key::NameHash;
 use crate::loads::{Load, LoadId, LoadKind, NewLoad, OwnerId};

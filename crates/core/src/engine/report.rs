@@ -8,7 +8,7 @@ use tokio::time::Instant as Deadline;
 use super::Engine;
 use crate::breaker::BreakerState;
 use crate::link::LinkState;
-use crate::memory::MemoryUse;
+use crate::memory::{Memory, MemoryUse};
 use crate::metrics::{Counter, Percentiles};
 use crate::redis::wire::Budget;
 
@@ -82,7 +82,7 @@ impl Engine {
         let (hits, misses) = tier(&metrics.hits, &metrics.misses);
         let (memory_hits, memory_misses) = tier(&metrics.memory_hits, &metrics.memory_misses);
         let (redis_hits, redis_misses) = tier(&metrics.redis_hits, &metrics.redis_misses);
-        let memory = self.memory.as_ref().map(|m| m.usage()).unwrap_or_default();
+        let memory = self.memory.as_ref().map(Memory::usage).unwrap_or_default();
         let MemoryUse {
             entries,
             bytes,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use redis::Value;
 use tokio::time::timeout;
 
+use super::lookup::version_of;
 use super::Engine;
 use crate::config::RedisConfig;
 use crate::envelope::Reign;
@@ -197,7 +198,7 @@ impl Engine {
     fn check_namespace(&self, reply: &Value, reign: Reign, since: super::lookup::Since) {
         let whole = self.namespace.whole();
         let known = self.versions.get(whole);
-        match (self.version_of(reply, reign), known) {
+        match (version_of(reply, reign), known) {
             (Some(now), Some(known)) if now != known => {
                 self.bump(Push {
                     name: whole,
@@ -268,7 +269,7 @@ impl Engine {
         }
     }
 
-    fn jitter(&self) -> u64 {
+    pub(super) fn jitter(&self) -> u64 {
         let token = self.token();
         xxhash_rust::xxh3::xxh3_64(&token)
     }

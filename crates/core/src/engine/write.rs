@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use redis::Value;
 
-use super::lookup::lifetimes;
-use super::Engine;
+use super::lookup::{lifetimes, version_of};
+use super::{slots, Engine};
 use crate::envelope::{EntryId, Envelope, Payload, Policy, Stamp};
 use crate::epoch::{Slot, Standing};
 use crate::key::{NameHash, Push};
@@ -105,7 +105,7 @@ impl Engine {
         let replies = session.data.scripts(&calls, budget).await?;
         let replies = self.redis_answered(sent, replies);
         let stamp = |(name, reply): (&NameHash, &Value)| {
-            let version = self.version_of(reply, session.reign)?;
+            let version = version_of(reply, session.reign)?;
             Some(Stamp { name: *name, version })
         };
         let stamps: Option<Vec<Stamp>> = names.iter().zip(&replies).map(stamp).collect();
@@ -182,7 +182,7 @@ impl Engine {
             channel: setting.channel,
             proof: setting.began,
             marked_stale: false,
-            slots: &self.slots(setting.name, &setting.tags),
+            slots: &slots(setting.name, &setting.tags),
         });
         self.remember(setting.name, entry);
     }

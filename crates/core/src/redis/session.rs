@@ -286,8 +286,7 @@ async fn track(
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::BulkString(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
-        Value::VerbatimString { text, .. } => Some(text.clone()),
-        Value::SimpleString(text) => Some(text.clone()),
+        Value::VerbatimString { text, .. } | Value::SimpleString(text) => Some(text.clone()),
         _ => None,
     }
 }
