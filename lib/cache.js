@@ -69,30 +69,42 @@ class Cache {
 
   /** Everything but the plain memory hit. The first probe has been made. */
   async #answer(key, loader, policy, flags, data) {
-    const started = now()
-    for (let attempt = 0; ; attempt++) {
-      const value = attempt === 0 ? data : this.#channel.probe(key, policy.ttlGiven, flags)
-      const { numbers } = this.#channel
-      const code = numbers[0]
-      let result
-      if (code === PROBE.FRESH || code === PROBE.STALE) {
-        result = { codec: numbers[4], data: value, outcome: OUTCOME[code], tier: 'memory', age: numbers[1] }
-        if (numbers[3] !== 0) this.#refresh(numbers[3], key, loader, policy)
-      } else {
-        result = await this.#fly(numbers[0], numbers[2], key, loader, policy, flags)
+    const started = policy.onResult === undefined ? 0 : now()
+    const { numbers, probe } = this.#channel
+    this.#channel.hold()
+    try {
+      let value = data
+      for (let attempt = 0; ; attempt++) {
+        const code = numbers[0]
+        let result
+        if (code === PROBE.FRESH || code === PROBE.STALE) {
+          result = { codec: numbers[4], data: value, outcome: OUTCOME[code], tier: 'memory', age: numbers[1] }
+          if (numbers[3] !== 0) this.#refresh(numbers[3], key, loader, policy)
+        } else if (code === PROBE.LEAD) result = await this.#lead(numbers[2], key, loader, policy, flags)
+        else result = await this.#join(numbers[2], policy)
+        if (result !== LOOK_AGAIN) {
+          try {
+            return this.#deliver(result, policy, started)
+          } catch (error) {
+            // What another release or another codec wrote is a miss. A value just loaded is decoded as it was encoded.
+            if (result.outcome === 'miss' || attempt > 0 || error?.code !== 'ERR_CACHE_ENCODE') throw error
+            return this.#reload(key, loader, policy)
+          }
+        }
+        value = probe(key, policy.ttlGiven, flags)
       }
-      if (result === LOOK_AGAIN) continue
-      try {
-        const decoded = 'raw' in result ? result.raw : this.#codec.decode(result.codec, result.data)
-        const { outcome, tier, age } = result
-        policy.onResult?.({ outcome, tier, age, waited: now() - started })
-        return decoded
-      } catch (error) {
-        // What another release or another codec wrote is a miss. A value just loaded is decoded as it was encoded.
-        if (result.outcome === 'miss' || attempt > 0 || error?.code !== 'ERR_CACHE_ENCODE') throw error
-        return this.#reload(key, loader, policy)
-      }
+    } finally {
+      this.#channel.release()
     }
+  }
+
+  #deliver(result, policy, started) {
+    const value = 'raw' in result ? result.raw : this.#codec.decode(result.codec, result.data)
+    if (policy.onResult !== undefined) {
+      const { outcome, tier, age } = result
+      policy.onResult({ outcome, tier, age, waited: now() - started })
+    }
+    return value
   }
 
   #reload(key, loader, policy) {
@@ -100,36 +112,31 @@ class Cache {
     return this.#answer(key, loader, policy, FLAG.FORCE, data)
   }
 
-  /** Leads a flight or joins one, and waits for it as long as this caller wants to. */
-  async #fly(code, load, key, loader, policy, flags) {
-    let flight = this.#flights.get(load)
-    let isLeader = false
-    this.#channel.hold()
-    try {
-      if (code === PROBE.LEAD) {
-        isLeader = true
-        flight = new Flight(this.#shared, load, key, policy)
-        this.#flights.set(load, flight)
-        flight.join()
-        flight.lead(loader, flags, { isBypass: (flags & FLAG.BYPASS) !== 0 })
-      } else if (flight === undefined) {
-        // Another context of this process (a worker thread, a second copy of the module) is loading it.
-        await waitFor(this.#channel.awaitLoad(load), policy.signal)
-        return LOOK_AGAIN
-      } else if (flight.done !== undefined) {
-        if (this.#hasMemory) return this.#takeDone(flight)
-        await waitFor(flight.filled, policy.signal)
-        return LOOK_AGAIN
-      } else {
-        flight.join()
-        this.#channel.joined(false)
-      }
-      const result = await this.#await(flight, policy)
-      if (isLeader || result === LOOK_AGAIN || result.outcome !== 'miss') return result
-      return { ...result, outcome: 'joined' }
-    } finally {
-      this.#channel.release()
+  /** Begins a flight and answers with what comes of it. */
+  #lead(load, key, loader, policy, flags) {
+    const flight = new Flight(this.#shared, load, key, policy)
+    this.#flights.set(load, flight)
+    flight.join()
+    const answer = flight.lead(loader, flags)
+    return isPatient(policy) ? answer : this.#waitFor(flight, policy)
+  }
+
+  async #join(load, policy) {
+    const flight = this.#flights.get(load)
+    if (flight === undefined) {
+      // Another context of this process (a worker thread, a second copy of the module) is loading it.
+      await waitFor(this.#channel.awaitLoad(load), policy.signal)
+      return LOOK_AGAIN
     }
+    if (flight.done !== undefined) {
+      if (this.#hasMemory) return this.#takeDone(flight)
+      await waitFor(flight.filled, policy.signal)
+      return LOOK_AGAIN
+    }
+    flight.join()
+    this.#channel.joined(false)
+    const result = await (isPatient(policy) ? flight.result : this.#waitFor(flight, policy))
+    return result !== LOOK_AGAIN && result.outcome === 'miss' ? { ...result, outcome: 'joined' } : result
   }
 
   /** The value of a load that is on its way to the tiers is in memory as any other. */
@@ -138,8 +145,8 @@ class Cache {
     return { codec, data, outcome: 'fresh', tier: 'memory', age: Math.floor(now() - since) }
   }
 
-  async #await(flight, policy) {
-    if (policy.signal === undefined && policy.staleAfter === -1) return flight.result
+  /** Waits as long as this caller wants to. */
+  async #waitFor(flight, policy) {
     try {
       return await waitFor(withStaleAfter(flight, policy.staleAfter), policy.signal)
     } catch (error) {
@@ -152,7 +159,11 @@ class Cache {
   #refresh(load, key, loader, policy) {
     const flight = new Flight(this.#shared, load, key, policy).background()
     this.#flights.set(load, flight)
-    const done = flight.lead(loader, 0)
+    // Its error is its own business: the core counts it and tries again later.
+    const done = flight.lead(loader, 0).then(
+      () => flight.ended,
+      () => flight.ended,
+    )
     // Nobody waits for it, unless somebody was asked to: then the process stays for it.
     if (this.#waitUntil !== null) this.#waitUntil(this.#held(done))
   }
@@ -249,6 +260,11 @@ class Cache {
 }
 
 const OUTCOME = { [PROBE.FRESH]: 'fresh', [PROBE.STALE]: 'stale' }
+
+/** Whether the caller waits for whatever comes. */
+function isPatient({ signal, staleAfter }) {
+  return signal === undefined && staleAfter === -1
+}
 
 /** Waits for a promise, or until the signal aborts. */
 function waitFor(promise, signal) {

@@ -5,7 +5,7 @@
 // native code would lose AsyncLocalStorage. The core decided that it may run; this file only runs it: context,
 // deadline, encoding, the value to all joiners, and then the value (or the failure) back to the core.
 
-const { ANSWER, END, now } = require('./channel.js')
+const { ANSWER, END, FLAG, now } = require('./channel.js')
 const { ttlMs } = require('./duration.js')
 const { CacheConfigError, CacheEncodeError, CacheTimeoutError } = require('./errors.js')
 const { checkKey } = require('./options.js')
@@ -14,66 +14,99 @@ const { checkKey } = require('./options.js')
 const LOOK_AGAIN = Symbol('look again')
 
 class Flight {
-  /** Resolves to { codec, data, outcome, tier, age } or { raw } or LOOK_AGAIN; rejects with the loader's own error. */
-  result
-  /** Resolves when it is known whether a stale value exists beside the load. */
-  found
+  /** The stale value beside the load, once it is known whether there is one. */
   previous
   isSettled = false
   /** The loaded value and since when, from the moment callers have it until the core has it too. */
   done
   /** Resolves when the core has the value, too. */
   filled
+  /** Resolves when a load is over, its value stored or its failure told. */
+  ended
   #cache
   #id
   #key
   #policy
   #callers = 0
-  #controller = new AbortController()
-  #settle
-  #tellFound
+  // Made when somebody needs them: most flights end as a hit in Redis that nobody joined.
+  #result
+  #outcome
+  #found
+  #isFound = false
+  #controller
 
   constructor(cache, id, key, policy) {
     this.#cache = cache
     this.#id = id
     this.#key = key
     this.#policy = policy
-    this.result = new Promise((resolve, reject) => (this.#settle = { resolve, reject }))
-    // Callers see the rejection through their own waits; a flight that all have left must not be "unhandled".
-    this.result.catch(() => {})
-    this.found = new Promise((resolve) => (this.#tellFound = resolve))
   }
 
-  /** Looks up, and loads when the core says so. Never rejects: callers wait for `result`. */
-  async lead(loader, flags, { isBypass = false } = {}) {
-    const { channel } = this.#cache
+  /**
+   * Resolves to { codec, data, outcome, tier, age } or { raw, … } or LOOK_AGAIN; rejects with the loader's own error.
+   */
+  get result() {
+    this.#result ??= withResolvers()
+    if (this.#outcome !== undefined) this.#result.resolve(this.#outcome)
+    return this.#result.promise
+  }
+
+  /** Resolves when it is known whether a stale value exists beside the load. */
+  get found() {
+    this.#found ??= withResolvers()
+    if (this.#isFound || this.isSettled) this.#found.resolve()
+    return this.#found.promise
+  }
+
+  /** Asks the core, and loads when it says so. What comes of it is the leader's answer, or a promise of it. */
+  lead(loader, flags) {
+    if (flags & FLAG.BYPASS) return this.#take({ kind: ANSWER.LEAD, previous: undefined }, loader)
     const { tags, ttlGiven, waitTimeout } = this.#policy
-    const found = isBypass
-      ? { kind: ANSWER.LEAD, previous: undefined }
-      : await channel.lookup(this.#id, tags, ttlGiven, flags, waitTimeout)
+    const asked = this.#cache.channel.lookup(this.#id, tags, ttlGiven, flags, waitTimeout)
+    // `then` keeps the caller's async context, which is the loader's.
+    return asked.then((found) => this.#take(found, loader))
+  }
+
+  #take(found, loader) {
     this.previous = found.previous
-    this.#tellFound()
-    if (found.kind === ANSWER.HIT) return this.#resolveHit(found, loader)
-    if (found.kind !== ANSWER.LEAD || this.isSettled) return this.#end(LOOK_AGAIN)
-    channel.leads()
-    try {
-      await this.#load(loader)
-    } finally {
-      channel.led()
-      this.#cache.flights.delete(this.#id)
-    }
+    this.#isFound = true
+    this.#found?.resolve()
+    if (this.isSettled) return this.result
+    if (found.kind === ANSWER.HIT) return this.#takeHit(found, loader)
+    if (found.kind !== ANSWER.LEAD) return this.#settle(LOOK_AGAIN)
+    const { result } = this
+    this.ended = this.#load(loader)
+    return result
   }
 
-  #resolveHit({ codec, data, isStale, isJoined, tier, age, refresh }, loader) {
+  #takeHit(hit, loader) {
+    const { codec, data, isStale, isJoined, tier, age, refresh } = hit
     const outcome = isJoined ? 'joined' : isStale ? 'stale' : 'fresh'
-    this.#end({ codec, data, outcome, tier, age })
     if (refresh !== 0) this.#cache.refresh(refresh, this.#key, loader, this.#policy)
+    return this.#settle({ codec, data, outcome, tier, age })
   }
 
-  #end(result) {
-    this.isSettled = true
+  /** Ends the flight with an answer for all. */
+  #settle(outcome) {
+    this.#answer(outcome)
     this.#cache.flights.delete(this.#id)
-    this.#settle.resolve(result)
+    return outcome
+  }
+
+  #answer(outcome) {
+    this.isSettled = true
+    this.#outcome = outcome
+    this.#result?.resolve(outcome)
+    this.#found?.resolve()
+  }
+
+  #reject(error) {
+    this.isSettled = true
+    const { result } = this
+    // Callers see the rejection through their own waits; a flight that all have left must not be "unhandled".
+    result.catch(() => {})
+    this.#result.reject(error)
+    this.#found?.resolve()
   }
 
   // --- callers -------------------------------------------------------------------------------------------------
@@ -89,28 +122,31 @@ class Flight {
   }
 
   #giveUp(reason, how) {
-    this.isSettled = true
     this.#cache.flights.delete(this.#id)
     this.#cache.channel.endLoad(this.#id, how)
-    this.#controller.abort(reason)
-    this.#settle.reject(reason)
+    this.#controller?.abort(reason)
+    this.#reject(reason)
   }
 
   // --- the load ------------------------------------------------------------------------------------------------
 
+  /** Never rejects: callers wait for `result`. */
   async #load(loader) {
+    const { channel, flights } = this.#cache
     const wishes = new Wishes(this.#policy)
+    this.#controller = new AbortController()
     const deadline = this.#startDeadline()
-    let value
+    channel.leads()
     try {
-      value = await loader(this.#context(wishes))
+      const value = await loader(this.#context(wishes))
+      if (!this.isSettled) await this.#keep(value, wishes)
     } catch (error) {
       if (!this.isSettled) this.#fail(error)
-      return
     } finally {
       clearTimeout(deadline)
+      channel.led()
+      flights.delete(this.#id)
     }
-    if (!this.isSettled) await this.#keep(value, wishes)
   }
 
   #startDeadline() {
@@ -161,8 +197,7 @@ class Flight {
     } catch (error) {
       return this.#cannotEncode(value, error, isKept)
     }
-    this.isSettled = true
-    this.#settle.resolve({ ...encoded, outcome: 'miss', tier: null, age: 0 })
+    this.#answer({ ...encoded, outcome: 'miss', tier: null, age: 0 })
     this.done = { ...encoded, since: now() }
     if (!isKept) return channel.endLoad(this.#id, END.SKIPPED)
     this.filled = channel.fill(this.#id, encoded, wishes.lifetimes())
@@ -174,22 +209,29 @@ class Flight {
   }
 
   #cannotEncode(value, error, isKept) {
-    this.isSettled = true
     this.#cache.channel.endLoad(this.#id, END.SKIPPED)
     const isReturned = !isKept || this.#policy.onEncodeError === 'bypass'
     if (isReturned && error instanceof CacheEncodeError) {
-      this.#settle.resolve({ raw: value, outcome: 'miss', tier: null, age: 0 })
-    } else this.#settle.reject(error)
+      this.#answer({ raw: value, outcome: 'miss', tier: null, age: 0 })
+    } else this.#reject(error)
   }
 
   #fail(error) {
-    this.isSettled = true
     this.#cache.channel.endLoad(this.#id, END.FAILED)
     const { previous } = this
     if (previous?.onError) {
-      this.#settle.resolve({ ...previous, outcome: 'stale', tier: 'memory' })
-    } else this.#settle.reject(error)
+      this.#answer({ ...previous, outcome: 'stale', tier: 'memory' })
+    } else this.#reject(error)
   }
+}
+
+function withResolvers() {
+  const deferred = {}
+  deferred.promise = new Promise((resolve, reject) => {
+    deferred.resolve = resolve
+    deferred.reject = reject
+  })
+  return deferred
 }
 
 /** What the loader asks for its value, over what its caller declared. */

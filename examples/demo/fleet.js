@@ -5,7 +5,7 @@ const { fork } = require('node:child_process')
 const { once } = require('node:events')
 const path = require('node:path')
 const db = require('./db.js')
-const { atOnce, clock, measure } = require('./measure.js')
+const { atOnce, clock, measure, sleep } = require('./measure.js')
 const { getAllBuilds, getBuildById, updateBuild } = require('./services/build.cache.js')
 const { Step } = require('./step.js')
 const { CALLERS } = require('./story.js')
@@ -73,6 +73,7 @@ async function coherence(peer) {
   const old = await peer.call('title', 44)
   const watching = peer.call('watch', 44, title)
   await peer.call('isWatching')
+  await sleep(20)
 
   const began = clock()
   const change = await measure(async () => {

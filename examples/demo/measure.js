@@ -26,9 +26,15 @@ async function atOnce(callers, read) {
   return { values, outcomes }
 }
 
-/** Calls one after another. */
-async function inTurn(calls, read) {
-  for (let call = 0; call < calls; call++) await read()
+/** Calls one after another: the milliseconds of each. */
+async function timesOf(calls, read) {
+  const times = []
+  for (let call = 0; call < calls; call++) {
+    const began = performance.now()
+    await read()
+    times.push(performance.now() - began)
+  }
+  return times
 }
 
 /** Reads until the value is as wanted, for at most `ms`; counts the reads that were not. */
@@ -42,4 +48,4 @@ async function readUntil(read, isWanted, ms = 5_000) {
   }
 }
 
-module.exports = { atOnce, clock, inTurn, measure, readUntil, sleep }
+module.exports = { atOnce, clock, measure, readUntil, sleep, timesOf }
