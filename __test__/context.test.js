@@ -110,6 +110,6 @@ inBothSetups((open) => {
     await Promise.all([ask('first'), ask('second')])
     await ask('third')
 
-    assert.deepEqual(seen, ['first', 'second', 'third'])
+    assert.deepEqual(seen.sort(), ['first', 'second', 'third'])
   })
 })

@@ -147,11 +147,37 @@ inBothSetups((open) => {
     assert.equal(await second.get('k'), 1)
   })
 
-  test('no rejection is left unhandled when a background refresh fails', async (t) => {
+  /** Collects what Node would end a server for. */
+  function watchUnhandled(t) {
     const unhandled = []
     const listener = (reason) => unhandled.push(reason)
     process.on('unhandledRejection', listener)
     t.after(() => process.off('unhandledRejection', listener))
+    return unhandled
+  }
+
+  test('no rejection is left unhandled, whichever way a caller waits', async (t) => {
+    const unhandled = watchUnhandled(t)
+    const cache = open(t)
+    const controller = new AbortController()
+    const { signal } = controller
+    const ways = [{}, { signal }, { staleAfter: '1s' }, { signal, staleAfter: '1s' }]
+    const stuck = () => new Promise(() => {})
+
+    for (const [i, way] of ways.entries()) {
+      await reasonOf(cache.getOrSet(`failing ${i}`, failing(new Error('down')), way))
+      await reasonOf(cache.getOrSet(`slow ${i}`, stuck, { ...way, loadTimeout: '100ms' }))
+    }
+    const leavers = ways.filter((way) => 'signal' in way).map((way, i) => cache.getOrSet(`left ${i}`, stuck, way))
+    controller.abort()
+    for (const leaver of leavers) await reasonOf(leaver)
+
+    await sleep(20)
+    assert.deepEqual(unhandled, [])
+  })
+
+  test('no rejection is left unhandled when a background refresh fails', async (t) => {
+    const unhandled = watchUnhandled(t)
     const cache = open(t)
     await cache.set('k', 'old', { ttl: '100ms', staleWhileRevalidate: '1m' })
     await sleep(150)

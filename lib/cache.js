@@ -80,8 +80,12 @@ class Cache {
         if (code === PROBE.FRESH || code === PROBE.STALE) {
           result = { codec: numbers[4], data: value, outcome: OUTCOME[code], tier: 'memory', age: numbers[1] }
           if (numbers[3] !== 0) this.#refresh(numbers[3], key, loader, policy)
-        } else if (code === PROBE.LEAD) result = await this.#lead(numbers[2], key, loader, policy, flags)
-        else result = await this.#join(numbers[2], policy)
+        } else if (code === PROBE.LEAD) {
+          const flight = this.#begin(numbers[2], key, policy)
+          result = isPatient(policy)
+            ? await flight.take(await flight.look(flags), loader)
+            : await this.#leadImpatiently(flight, loader, policy, flags)
+        } else result = await this.#join(numbers[2], policy)
         if (result !== LOOK_AGAIN) {
           try {
             return this.#deliver(result, policy, started)
@@ -112,13 +116,20 @@ class Cache {
     return this.#answer(key, loader, policy, FLAG.FORCE, data)
   }
 
-  /** Begins a flight and answers with what comes of it. */
-  #lead(load, key, loader, policy, flags) {
+  /** Begins a flight with its leader in it. */
+  #begin(load, key, policy) {
     const flight = new Flight(this.#shared, load, key, policy)
     this.#flights.set(load, flight)
     flight.join()
-    const answer = flight.lead(loader, flags)
-    return isPatient(policy) ? answer : this.#waitFor(flight, policy)
+    return flight
+  }
+
+  /** A leader that may leave its flight: somebody else has to take what the core finds. */
+  #leadImpatiently(flight, loader, policy, flags) {
+    const takeOff = async () => flight.take(await flight.look(flags), loader)
+    // A rejection reaches the callers through `result`.
+    takeOff().catch(() => {})
+    return this.#waitFor(flight, policy)
   }
 
   async #join(load, policy) {
@@ -160,12 +171,13 @@ class Cache {
     const flight = new Flight(this.#shared, load, key, policy).background()
     this.#flights.set(load, flight)
     // Its error is its own business: the core counts it and tries again later.
-    const done = flight.lead(loader, 0).then(
+    const takeOff = async () => flight.take(await flight.look(0), loader)
+    const over = takeOff().then(
       () => flight.ended,
       () => flight.ended,
     )
     // Nobody waits for it, unless somebody was asked to: then the process stays for it.
-    if (this.#waitUntil !== null) this.#waitUntil(this.#held(done))
+    if (this.#waitUntil !== null) this.#waitUntil(this.#held(over))
   }
 
   async get(key, options) {

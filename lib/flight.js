@@ -10,6 +10,9 @@ const { ttlMs } = require('./duration.js')
 const { CacheConfigError, CacheEncodeError, CacheTimeoutError } = require('./errors.js')
 const { checkKey } = require('./options.js')
 
+/** `ttl` 0 asks nobody. */
+const LOAD_AT_ONCE = { kind: ANSWER.LEAD, previous: undefined }
+
 /** The flight came to nothing that answers a caller: look again. */
 const LOOK_AGAIN = Symbol('look again')
 
@@ -58,32 +61,30 @@ class Flight {
     return this.#found.promise
   }
 
-  /** Asks the core, and loads when it says so. What comes of it is the leader's answer, or a promise of it. */
-  lead(loader, flags) {
-    if (flags & FLAG.BYPASS) return this.#take({ kind: ANSWER.LEAD, previous: undefined }, loader)
+  /** Asks the core. @returns {Promise<object>} to be handed to `take`, by the leader in its own async context */
+  look(flags) {
+    if (flags & FLAG.BYPASS) return LOAD_AT_ONCE
     const { tags, ttlGiven, waitTimeout } = this.#policy
-    const asked = this.#cache.channel.lookup(this.#id, tags, ttlGiven, flags, waitTimeout)
-    // `then` keeps the caller's async context, which is the loader's.
-    return asked.then((found) => this.#take(found, loader))
+    return this.#cache.channel.lookup(this.#id, tags, ttlGiven, flags, waitTimeout)
   }
 
-  #take(found, loader) {
+  /**
+   * What the core found: an answer, or the leader's turn to load.
+   * @returns the answer, or a promise of it
+   */
+  take(found, loader) {
     this.previous = found.previous
     this.#isFound = true
     this.#found?.resolve()
     if (this.isSettled) return this.result
-    if (found.kind === ANSWER.HIT) return this.#takeHit(found, loader)
+    if (found.kind === ANSWER.HIT) {
+      if (found.refresh !== 0) this.#cache.refresh(found.refresh, this.#key, loader, this.#policy)
+      return this.#settle(found)
+    }
     if (found.kind !== ANSWER.LEAD) return this.#settle(LOOK_AGAIN)
     const { result } = this
     this.ended = this.#load(loader)
     return result
-  }
-
-  #takeHit(hit, loader) {
-    const { codec, data, isStale, isJoined, tier, age, refresh } = hit
-    const outcome = isJoined ? 'joined' : isStale ? 'stale' : 'fresh'
-    if (refresh !== 0) this.#cache.refresh(refresh, this.#key, loader, this.#policy)
-    return this.#settle({ codec, data, outcome, tier, age })
   }
 
   /** Ends the flight with an answer for all. */

@@ -2,15 +2,17 @@
 //! wait is collected until `flush`, goes to the runtime as one batch, and comes back through the outbox.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use napi::bindgen_prelude::{Env, Float64Array, Unknown};
 use napi::{Error, Result};
 use napi_derive::napi;
-use tidecache_core::clock::MS;
 use tidecache_core::config::Config;
-use tidecache_core::engine::{Answer as FoundAnswer, Engine, FillRequest, LoadEnd, Request, SetRequest, Target};
+use tidecache_core::engine::{
+    Answer as FoundAnswer, Engine, FillRequest, LoadEnd, Refreshing, Request, SetRequest, Target,
+};
 use tidecache_core::envelope::Policy;
 use tidecache_core::key::Mode;
 use tidecache_core::loads::OwnerId;
@@ -18,24 +20,17 @@ use tidecache_core::registry::{self, OnConflict};
 use tokio::runtime::Handle;
 
 use crate::config::EngineOptions;
-use crate::fast_probe::{refreshing, FastProbe};
+use crate::fast::Fast;
 use crate::outbox::{Answer, Outbox, Wake, HEAD, MOST, STRIDE};
 use crate::runtime;
-use crate::text::Incoming;
-use crate::text::Outgoing;
+use crate::text::{Incoming, Outgoing};
 
 /// How long a process that ends may take to give its leases back and to flush its journal.
 const FAREWELL: Duration = Duration::from_millis(100);
 /// The same for an orderly `close`.
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// What has been asked since the last flush.
-#[derive(Default)]
-struct Asked {
-    lookups: Vec<Request>,
-    others: Vec<Other>,
-}
-
+/// What is asked of the runtime, beside lookups.
 enum Other {
     Fill(FillRequest),
     Set(u64, SetRequest),
@@ -52,7 +47,9 @@ pub struct NativeCache {
     owner: OwnerId,
     outbox: Arc<Outbox>,
     numbers: Float64Array,
-    asked: RefCell<Asked>,
+    /// What has been asked since the last flush.
+    lookups: Rc<RefCell<Vec<Request>>>,
+    others: RefCell<Vec<Other>>,
 }
 
 #[napi]
@@ -94,18 +91,17 @@ impl NativeCache {
             owner,
             outbox,
             numbers,
-            asked: RefCell::default(),
+            lookups: Rc::default(),
+            others: RefCell::default(),
         })
     }
 
-    /// The function of a read: `(key, ttl, flags) → value`, see `fast_probe`.
-    #[napi(
-        catch_unwind,
-        ts_return_type = "(key: string, ttl: number, flags: number) => string | Buffer | undefined"
-    )]
-    pub fn probe_function(&self, env: Env, numbers: Float64Array) -> Result<Unknown<'static>> {
-        let probe = FastProbe::new(Arc::clone(&self.engine), self.owner, numbers);
-        probe.into_function(&env)
+    /// The functions `probe(key, ttl, flags) → value` and `lookup(load, ttl, flags, wait, tags)`, see `fast`.
+    #[napi(catch_unwind, ts_return_type = "[Function, Function]")]
+    pub fn fast_functions(&self, env: Env, numbers: Float64Array) -> Result<Vec<Unknown<'static>>> {
+        let lookups = Rc::clone(&self.lookups);
+        let engine = Arc::clone(&self.engine);
+        Ok(Fast::functions(engine, self.owner, numbers, lookups, &env)?.into())
     }
 
     /// Counts a caller that joined a load of this context; `done`: its value was there, only not stored yet.
@@ -121,16 +117,16 @@ impl NativeCache {
         }
     }
 
-    /// Asks Redis for a load (`key` undefined) or for `get` (`id` is the caller's).
+    /// Asks Redis for a key without loading it.
     #[napi(catch_unwind)]
-    pub fn lookup(&self, id: f64, key: Option<String>, tags: Option<Vec<String>>, ttl: f64, flags: u32, wait: f64) {
-        self.asked.borrow_mut().lookups.push(Request {
+    pub fn get(&self, id: f64, key: String) {
+        self.lookups.borrow_mut().push(Request {
             id: id as u64,
-            get: key.map(Into::into),
-            tags: boxed(tags),
-            ttl: (ttl >= 0.0).then_some(ttl as u64 * MS),
-            refresh: refreshing(flags),
-            wait: Duration::from_millis(wait.max(0.0) as u64),
+            get: Some(key.into()),
+            tags: Vec::new(),
+            ttl: None,
+            refresh: Refreshing::Never,
+            wait: Duration::ZERO,
             owner: self.owner,
         });
     }
@@ -249,7 +245,8 @@ impl NativeCache {
     /// Gives everything asked since the last time to the runtime.
     #[napi(catch_unwind)]
     pub fn flush(&self) {
-        let Asked { lookups, others } = self.asked.take();
+        let lookups = self.lookups.take();
+        let others = self.others.take();
         if !lookups.is_empty() {
             let outbox = Arc::clone(&self.outbox);
             let answer: FoundAnswer = Arc::new(move |id, found| outbox.put(Answer::Found(id, found)));
@@ -299,7 +296,7 @@ impl NativeCache {
     }
 
     fn ask(&self, other: Other) {
-        self.asked.borrow_mut().others.push(other);
+        self.others.borrow_mut().push(other);
     }
 }
 

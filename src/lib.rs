@@ -1,12 +1,12 @@
 //! The Node.js binding: conversion only. Every decision is in `tidecache-core`; promises, loaders and encoding
 //! are in `lib/`.
 //!
-//! 1. [`handle`] the class behind a cache · 2. [`fast_probe`] the path of a memory hit · 3. [`outbox`] answers, in
+//! 1. [`handle`] the class behind a cache · 2. [`fast`] the path of a hit · 3. [`outbox`] answers, in
 //!    batches · 4. [`config`] options · 5. [`text`] strings and bytes across the boundary · 6. [`runtime`] the thread
 //!    that engines run on
 
 mod config;
-mod fast_probe;
+mod fast;
 mod handle;
 mod outbox;
 mod runtime;

@@ -44,8 +44,6 @@ class Peer {
   }
 }
 
-const plural = (count, noun) => `${count} ${noun}${count === 1 ? '' : 's'}`
-
 async function oneLoad(peer) {
   const step = new Step('oneLoad', `Two processes, ${CALLERS} callers in each, at the same moment`)
   const update = await measure(() => updateBuild(43, { title: 'Vigil of the Ebb' }))
@@ -54,11 +52,8 @@ async function oneLoad(peer) {
   const loads = (a.outcomes.miss ?? 0) + b.loads
 
   step.show('updateBuild(43, …) in A', 'invalidates the list in A, in B and in Redis', update)
-  step.show(
-    'getAllBuilds() in A and B',
-    `${plural(2 * CALLERS, 'caller')}, loaded by ${b.loads === 0 ? 'A' : 'B'}`,
-    both,
-  )
+  const leader = b.loads === 0 ? 'A' : 'B'
+  step.show('getAllBuilds() in A and B', `${2 * CALLERS} callers, loaded by ${leader}`, both)
   step.tell('processes', 2)
   step.tell('callers', 2 * CALLERS)
   step.claim('queries', both.queries, 1)

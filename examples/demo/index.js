@@ -105,12 +105,9 @@ function conclude({ sizes, redis, steps, processes }) {
     const told = { ok, failures, mode, redis: redis.about, database: sizes, steps: counts }
     console.log(JSON.stringify({ ...told, metrics: processes.map(([, figures]) => figures) }))
   }
-  const verdict = ok
-    ? green('Every count is what it must be.')
-    : red(`${failures.length} counts are not what they must be.`)
-  say(
-    `\n  ${verdict} ${dim(`${db.queries()} SQL queries in all, ${time(process.uptime() * 1_000)} from start to end.`)}\n`,
-  )
+  const verdict = ok ? green('Every count is what it must be.') : red(failures.join('; '))
+  const sums = `${db.queries()} SQL queries in all, ${time(process.uptime() * 1_000)} from start to end.`
+  say(`\n  ${verdict} ${dim(sums)}\n`)
   if (!ok) process.exitCode = 1
 }
 

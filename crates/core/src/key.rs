@@ -4,13 +4,43 @@
 //! go wrong, and key tracking tells key names to every client of the server. The full key travels in the
 //! envelope and is compared on every read, so a collision is a miss, never another key's value.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use xxhash_rust::xxh3::{xxh3_128_with_seed, xxh3_64};
 
 /// A hashed name. Equal names of one namespace and kind have equal hashes in every process.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NameHash(pub u128);
+
+/// A map by names or by load ids: hashed once is enough.
+pub type HashedMap<K, V> = HashMap<K, V, BuildHasherDefault<PassThrough>>;
+
+/// Takes the bits of a hash, or of a count, as they are.
+#[derive(Debug, Default)]
+pub struct PassThrough(u64);
+
+impl Hasher for PassThrough {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, count: u64) {
+        // Tables look at the top bits too: a count has none.
+        self.0 = count.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn write_u128(&mut self, hash: u128) {
+        self.0 = (hash >> 64) as u64;
+    }
+}
 
 impl fmt::Debug for NameHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -92,19 +122,33 @@ impl RedisKeys {
         }
     }
 
+    /// Written out: `format!` of a 128-bit number costs more than the rest of a lookup.
+    fn plain(&self, part: &str, name: NameHash) -> String {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut key = String::with_capacity(self.prefix.len() + part.len() + 33);
+        key.push_str(&self.prefix);
+        key.push_str(part);
+        for byte in name.0.to_be_bytes() {
+            key.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            key.push(char::from(DIGITS[usize::from(byte & 15)]));
+        }
+        key.push('}');
+        key
+    }
+
     #[must_use]
     pub fn entry(&self, key: NameHash) -> String {
-        format!("{}:e:{{{key:?}}}", self.prefix)
+        self.plain(":e:{", key)
     }
 
     #[must_use]
     pub fn lease(&self, key: NameHash) -> String {
-        format!("{}:l:{{{key:?}}}", self.prefix)
+        self.plain(":l:{", key)
     }
 
     #[must_use]
     pub fn versions(&self, name: NameHash) -> String {
-        format!("{}:t:{{{name:?}}}", self.prefix)
+        self.plain(":t:{", name)
     }
 
     /// The prefix that peers track: nothing but pushes lives under it, and nothing stays.

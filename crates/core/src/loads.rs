@@ -4,7 +4,6 @@
 //! joined only while it stands; it is found by its key while it is the latest of that key, and by its id
 //! until it ends.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -12,7 +11,7 @@ use tokio::sync::watch;
 use crate::clock::Instant;
 use crate::envelope::{EntryId, Stamp};
 use crate::epoch::Seq;
-use crate::key::NameHash;
+use crate::key::{HashedMap, NameHash};
 use crate::memory::Entry;
 
 /// Identifies a load in its engine; from 1.
@@ -66,14 +65,16 @@ pub struct Load {
     pub previous: Option<Entry>,
     /// An older load of the key in this process that may still turn out to be good.
     pub after: Option<watch::Receiver<bool>>,
-    done: watch::Sender<bool>,
+    /// Made when somebody waits: most loads end unwatched.
+    done: Option<watch::Sender<bool>>,
 }
 
 impl Load {
     /// Resolves to `true` when the load has ended.
     #[must_use]
-    pub fn done(&self) -> watch::Receiver<bool> {
-        self.done.subscribe()
+    pub fn done(&mut self) -> watch::Receiver<bool> {
+        let done = self.done.get_or_insert_with(|| watch::Sender::new(false));
+        done.subscribe()
     }
 
     #[must_use]
@@ -87,7 +88,9 @@ impl Load {
 
 impl Drop for Load {
     fn drop(&mut self) {
-        self.done.send_replace(true);
+        if let Some(done) = &self.done {
+            done.send_replace(true);
+        }
     }
 }
 
@@ -111,8 +114,8 @@ pub struct Loads(Mutex<Table>);
 
 #[derive(Debug, Default)]
 pub struct Table {
-    by_id: HashMap<LoadId, Load>,
-    latest: HashMap<NameHash, LoadId>,
+    by_id: HashedMap<LoadId, Load>,
+    latest: HashedMap<NameHash, LoadId>,
     last_id: LoadId,
 }
 
@@ -130,8 +133,8 @@ impl Loads {
 impl Table {
     /// The latest load of a key.
     #[must_use]
-    pub fn latest(&self, name: NameHash) -> Option<&Load> {
-        self.by_id.get(self.latest.get(&name)?)
+    pub fn latest(&mut self, name: NameHash) -> Option<&mut Load> {
+        self.by_id.get_mut(self.latest.get(&name)?)
     }
 
     pub fn begin(&mut self, new: NewLoad) -> LoadId {
@@ -153,7 +156,7 @@ impl Table {
             bad: new.bad,
             previous: new.previous,
             after: new.after,
-            done: watch::Sender::new(false),
+            done: None,
         };
         self.by_id.insert(id, load);
         id

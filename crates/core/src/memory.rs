@@ -5,6 +5,7 @@
 //! lock (2 µs, and inserts are rare beside hits), and the bytes counted never pass the ceiling. LRU, because
 //! moka's default policy may refuse an entry that was just stored. Nothing here decides what may be served.
 
+use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,7 +17,7 @@ use crate::clock::Instant;
 use crate::envelope::{EntryId, Payload};
 use crate::epoch::{Seq, Slot};
 use crate::freshness::Lifetimes;
-use crate::key::NameHash;
+use crate::key::{NameHash, PassThrough};
 
 /// What moka, its queues and the allocator cost beside the entry itself, bytes (measured: ~330).
 const OVERHEAD: usize = 352;
@@ -132,7 +133,7 @@ struct Ledger {
 
 #[derive(Debug)]
 pub struct Memory {
-    store: Cache<u128, Entry, std::hash::BuildHasherDefault<TopBits>>,
+    store: Cache<u128, Entry, BuildHasherDefault<PassThrough>>,
     ledger: Arc<Ledger>,
     max_bytes: u64,
     inserting: Mutex<()>,
@@ -163,7 +164,7 @@ impl Memory {
                     books.evictions.fetch_add(1, Relaxed);
                 }
             })
-            .build_with_hasher(std::hash::BuildHasherDefault::default());
+            .build_with_hasher(BuildHasherDefault::default());
         Self {
             store,
             ledger,
@@ -214,26 +215,6 @@ impl Memory {
             max_bytes: self.max_bytes,
             evictions: self.ledger.evictions.load(Relaxed),
         }
-    }
-}
-
-/// Keys are hashes already: their bits are used as they are.
-#[derive(Debug, Default)]
-pub struct TopBits(u64);
-
-impl std::hash::Hasher for TopBits {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u128(&mut self, hash: u128) {
-        self.0 = (hash >> 64) as u64;
     }
 }
 

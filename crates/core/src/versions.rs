@@ -4,17 +4,16 @@
 //! installed only if no push for it came since the fetch began: its reply and the push travel on different
 //! connections and may arrive in any order.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::envelope::{Stamp, Version};
-use crate::key::NameHash;
+use crate::key::{HashedMap, NameHash};
 
 /// Names kept; past it the table starts anew. A missing version is fetched.
 const CAP: usize = 100_000;
 
 #[derive(Debug, Default)]
-pub struct VersionTable(Mutex<HashMap<NameHash, Version>>);
+pub struct VersionTable(Mutex<HashedMap<NameHash, Version>>);
 
 impl VersionTable {
     #[must_use]
@@ -42,7 +41,7 @@ impl VersionTable {
         self.lock().clear();
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<NameHash, Version>> {
+    fn lock(&self) -> MutexGuard<'_, HashedMap<NameHash, Version>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,7 +6,6 @@
 //! An entry is condemned only by a version that was fetched now: the table may be older than the entry, and
 //! two processes would reload each other's entries without end.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use crate::clock::{Instant, MS};
 use crate::envelope::{Envelope, Policy, Reign, Stamp, Version};
 use crate::epoch::{Slot, Standing};
 use crate::freshness::{freshness, Freshness, Lifetimes};
-use crate::key::NameHash;
+use crate::key::{HashedMap, NameHash};
 use crate::loads::{LoadId, LoadKind, OwnerId, Storage};
 use crate::memory::{Entry, NewEntry};
 use crate::redis::fault::{fault_of, Fault};
@@ -140,7 +139,7 @@ enum Current {
 
 /// `None`: Redis has no such version any more.
 #[derive(Default)]
-struct Versions(HashMap<NameHash, Option<Current>>);
+struct Versions(HashedMap<NameHash, Option<Current>>);
 
 /// The point from which an entry read now is judged later.
 #[derive(Clone, Copy)]
@@ -371,12 +370,14 @@ impl Engine {
         budget: &mut Budget,
     ) -> Result<Versions, Fault> {
         let mut versions = Versions::default();
+        let is_coherent = self.link.as_ref().is_some_and(|link| link.is_coherent(self.now()));
+        let known_version = |name| is_coherent.then(|| self.versions.get(name)).flatten();
         let mut doubtful: Vec<NameHash> = Vec::new();
         for stamp in opened.iter().flat_map(Opened::stamps) {
             let known = versions
                 .0
                 .entry(stamp.name)
-                .or_insert_with(|| self.known_version(stamp.name).map(Current::Known));
+                .or_insert_with(|| known_version(stamp.name).map(Current::Known));
             if *known == Some(Current::Known(stamp.version)) {
                 continue;
             }

@@ -27,7 +27,7 @@ pub use write::SetRequest;
 
 use crate::clock::{Clock, Instant};
 use crate::config::Config;
-use crate::envelope::{EntryId, Version};
+use crate::envelope::EntryId;
 use crate::epoch::{Epochs, Slot, Standing};
 use crate::journal::Journal;
 use crate::key::{Kind, NameHash, Namespace, Push, RedisKeys};
@@ -171,12 +171,6 @@ impl Engine {
     fn standing(&self, load: &Load) -> Standing {
         let slots = slots(load.name, &load.tags);
         self.epochs.standing(slots.into_iter(), load.since)
-    }
-
-    /// The version of a tag from the table, while the heartbeats vouch for it.
-    fn known_version(&self, name: NameHash) -> Option<Version> {
-        let link = self.link.as_ref()?;
-        link.is_coherent(self.now()).then(|| self.versions.get(name)).flatten()
     }
 
     /// Life of version keys, ms: twice the longest entry.
