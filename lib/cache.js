@@ -42,7 +42,7 @@ class Cache {
       codec: this.#codec,
       flights: this.#flights,
       refresh: (...args) => this.#refresh(...args),
-      waitUntil: options.waitUntil ?? (() => {}),
+      waitUntil: (promise) => this.#giveToPlatform(promise),
     }
     if (redis !== null && options.namespaceIsDefault && process.env.NODE_ENV === 'production') warnOfDefault()
     this.#hasMemory = memoryMaxBytes > 0
@@ -177,7 +177,16 @@ class Cache {
       () => flight.ended,
     )
     // Nobody waits for it, unless somebody was asked to: then the process stays for it.
-    if (this.#waitUntil !== null) this.#waitUntil(this.#held(over))
+    if (this.#waitUntil !== null) this.#giveToPlatform(this.#held(over))
+  }
+
+  /** A `waitUntil` that throws (outside a request, say) is not the caller's trouble. */
+  #giveToPlatform(promise) {
+    try {
+      this.#waitUntil?.(promise)
+    } catch (error) {
+      this.#channel.warn(`waitUntil threw: ${error?.message}`, error)
+    }
   }
 
   async get(key, options) {
@@ -257,7 +266,7 @@ class Cache {
   }
 
   close() {
-    this.#closing ??= this.#held(this.#channel.close()).then(() => {})
+    this.#closing ??= this.#held(this.#channel.close()).then(() => this.#channel.end())
     return this.#closing
   }
 

@@ -145,6 +145,12 @@ class Channel {
     return this.#answer(id)
   }
 
+  /** Nothing will be asked any more. */
+  end() {
+    clearInterval(this.#alive)
+    clearInterval(this.#renewal)
+  }
+
   report() {
     return JSON.parse(this.#native.report())
   }

@@ -2,11 +2,13 @@
 // What a process that ends still owes: leases go back at once (others need not wait for them to lapse) and queued
 // invalidations are sent, 100 ms at most.
 //
-// Node runs no native clean-up at `process.exit()`, and nothing at all when a signal nobody listens to ends it: so one
-// 'exit' listener per context and one listener per signal stand in. When the application listens to the signal itself,
-// it decides. A worker thread that is terminated runs neither; there the native clean-up does it.
+// Node runs no native clean-up at `process.exit()`, so one 'exit' listener per context stands in. Signals to which nobody
+// listens are taken below JavaScript (src/farewell.rs): a listener here would count as the application's. A worker thread
+// that is terminated is the business of its environment's clean-up.
 
+const { constants } = require('node:os')
 const { isMainThread } = require('node:worker_threads')
+const { watchSignals } = require('./native.js')
 
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP']
 
@@ -17,22 +19,15 @@ function leave() {
   for (const reference of handles) reference.deref()?.leaveNow()
 }
 
-function onSignal(signal) {
-  if (process.listenerCount(signal) > 1) return
-  leave()
-  process.removeListener(signal, onSignal)
-  process.kill(process.pid, signal)
-}
-
-function listen() {
-  process.on('exit', leave)
-  // Worker threads get no signals.
-  if (isMainThread) for (const signal of SIGNALS) process.on(signal, onSignal)
+function watchUnheard() {
+  const unheard = SIGNALS.filter((name) => process.listenerCount(name) === 0)
+  watchSignals(unheard.map((name) => constants.signals[name]))
 }
 
 /** From here on the process does not end without `handle.leaveNow()`. */
 function bidFarewell(handle) {
-  if (handles.size === 0) listen()
+  if (handles.size === 0) process.on('exit', leave)
+  if (isMainThread) watchUnheard()
   for (const reference of handles) if (reference.deref() === undefined) handles.delete(reference)
   handles.add(new WeakRef(handle))
 }

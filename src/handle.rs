@@ -26,7 +26,7 @@ use crate::runtime;
 use crate::text::{Incoming, Outgoing};
 
 /// How long a process that ends may take to give its leases back and to flush its journal.
-const FAREWELL: Duration = Duration::from_millis(100);
+pub const FAREWELL: Duration = Duration::from_millis(100);
 /// The same for an orderly `close`.
 const FLUSH: Duration = Duration::from_secs(1);
 

@@ -3,9 +3,10 @@
 //!
 //! 1. [`handle`] the class behind a cache · 2. [`fast`] the path of a hit · 3. [`outbox`] answers, in
 //!    batches · 4. [`config`] options · 5. [`text`] strings and bytes across the boundary · 6. [`runtime`] the thread
-//!    that engines run on
+//!    that engines run on · 7. [`farewell`] signals
 
 mod config;
+mod farewell;
 mod fast;
 mod handle;
 mod outbox;

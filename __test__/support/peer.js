@@ -47,6 +47,7 @@ class Peer {
     })
     this.#child = adopt(child)
     child.stderr.setEncoding('utf8').on('data', (text) => (this.#stderr += text))
+    child.on('error', () => {}) // a message to a process that has just ended: its end settles what was asked
     child.on('message', (answer) => this.#settle(answer))
     this.#exited = new Promise((resolve) => child.once('exit', (code, name) => resolve(this.#ended(code, name))))
   }

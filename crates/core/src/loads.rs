@@ -54,6 +54,10 @@ pub struct Load {
     pub since: Seq,
     pub channel: u64,
     pub began: Instant,
+    /// When its context last gave a sign of life.
+    pub alive: Instant,
+    /// A forced load began later: this one's value is not kept.
+    pub fenced: bool,
     /// Tags that the caller declared, hashed.
     pub tags: Vec<NameHash>,
     /// Versions taken before the loader ran: the namespace, then the declared tags.
@@ -150,6 +154,8 @@ impl Table {
             since: new.since,
             channel: new.channel,
             began: new.began,
+            alive: new.began,
+            fenced: false,
             tags: Vec::new(),
             stamps: Vec::new(),
             storage: Storage::Undecided,
@@ -169,6 +175,10 @@ impl Table {
             self.latest.remove(&load.name);
         }
         Some(load)
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Load> {
+        self.by_id.values_mut()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Load> {

@@ -205,6 +205,11 @@ impl Memory {
         self.store.invalidate(&name.0);
     }
 
+    pub fn clear(&self) {
+        self.store.invalidate_all();
+        self.store.run_pending_tasks();
+    }
+
     #[must_use]
     pub fn usage(&self) -> MemoryUse {
         let _one = self.inserting.lock().unwrap_or_else(PoisonError::into_inner);

@@ -54,6 +54,18 @@ pub fn open(config: Config, on_conflict: OnConflict, runtime: Handle) -> Result<
     Ok(engine)
 }
 
+/// Every engine gives back what its contexts hold: the process is about to end.
+pub async fn leave_all() {
+    let engines: Vec<Arc<Engine>> = ENGINES
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .values()
+        .filter_map(Weak::upgrade)
+        .collect();
+    let leaving = engines.iter().map(|engine| engine.leave(engine.abandon_all()));
+    futures_util::future::join_all(leaving).await;
+}
+
 fn identity(config: &Config) -> Identity {
     let endpoint = |redis: &RedisConfig| {
         let address = match &redis.address {

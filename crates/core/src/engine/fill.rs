@@ -14,7 +14,7 @@ use crate::clock::Instant;
 use crate::envelope::{EntryId, Envelope, Payload, Policy, Stamp, Version};
 use crate::epoch::Standing;
 use crate::key::{NameHash, Push};
-use crate::loads::{LoadId, LoadKind, OwnerId, Storage};
+use crate::loads::{Load, LoadId, LoadKind, OwnerId, Storage};
 use crate::memory::{Entry, NewEntry};
 use crate::redis::script::{Script, ScriptCall};
 use crate::redis::session::Session;
@@ -55,6 +55,7 @@ struct Filling {
     began: Instant,
     payload: Payload,
     policy: Policy,
+    fenced: bool,
 }
 
 impl Engine {
@@ -137,6 +138,11 @@ impl Engine {
             Ok(replies) => self.redis_answered(sent, replies),
             Err(fault) => {
                 self.redis_failed(session, &fault);
+                if filling.kind == LoadKind::Force {
+                    // It may or may not have arrived: what it was to replace must not be served any more.
+                    self.note_unreached(filling.name);
+                    self.bump(Push::key(filling.name));
+                }
                 return false;
             }
         };
@@ -224,11 +230,15 @@ impl Engine {
                 began: load.began,
                 payload: request.payload,
                 policy: request.policy,
+                fenced: load.fenced,
             }
         })
     }
 
     fn stands(&self, filling: &Filling) -> bool {
+        if filling.fenced || self.loads.with(filling.id, |load| load.fenced).unwrap_or(true) {
+            return false;
+        }
         let slots = slots(filling.name, &filling.tags);
         self.epochs.standing(slots.into_iter(), filling.since) != Standing::Removed
     }
@@ -288,14 +298,19 @@ impl Engine {
         }
     }
 
-    /// A JavaScript context ends: its loads end with it. Returns the leases it held.
+    /// A handle or its JavaScript context ends: its loads end with it. Returns the leases they held.
     pub fn abandon(&self, owner: OwnerId) -> Vec<(NameHash, EntryId)> {
+        self.abandon_where(|load| load.owner == owner)
+    }
+
+    /// The process ends.
+    pub fn abandon_all(&self) -> Vec<(NameHash, EntryId)> {
+        self.abandon_where(|_| true)
+    }
+
+    fn abandon_where(&self, is_over: impl Fn(&Load) -> bool) -> Vec<(NameHash, EntryId)> {
         let mut loads = self.loads.lock();
-        let ids: Vec<LoadId> = loads
-            .iter()
-            .filter(|load| load.owner == owner)
-            .map(|load| load.id)
-            .collect();
+        let ids: Vec<LoadId> = loads.iter().filter(|load| is_over(load)).map(|load| load.id).collect();
         ids.into_iter()
             .filter_map(|id| {
                 let load = loads.end(id)?;
@@ -304,12 +319,14 @@ impl Engine {
             .collect()
     }
 
-    /// Resolves when a load has ended.
+    /// Resolves when a load has ended, or after five seconds.
     pub async fn await_load(&self, id: LoadId) {
         let done = self.loads.with(id, |load| load.done());
         if let Some(mut done) = done {
-            // An error means that the load is gone: ended, too.
-            let _ = done.wait_for(|done| *done).await;
+            // An error means that the load is gone: ended, too. After a while the caller looks whether its context
+            // still lives.
+            let ended = done.wait_for(|done| *done);
+            let _ = tokio::time::timeout(std::time::Duration::from_secs(5), ended).await;
         }
     }
 

@@ -74,6 +74,12 @@ impl Engine {
         //    loader that starts on the replies. They are asked for even where the table knows them: a version
         //    evicted without a push would fence the load only after its loader ran.
         let since = self.since();
+        if !self.journal.is_empty() {
+            // Queued while this waited: Redis is not asked before it is applied. Looked at after `since` was taken,
+            // because the queue is filled before its invalidation falls here for the second time.
+            self.load_without_redis(pending, answer);
+            return Vec::new();
+        }
         let names = self.dependencies(&pending);
         let tokens: Vec<EntryId> = pending.iter().map(|_| self.token()).collect();
         let reads = pending.iter().zip(&tokens);
@@ -348,12 +354,16 @@ impl Engine {
 
     /// A sign of life of a JavaScript context: prolongs the leases of its loads.
     pub fn renew_owner(&self, owner: OwnerId) {
+        let now = self.now();
         let held: Vec<_> = self
             .loads
             .lock()
-            .iter()
+            .iter_mut()
             .filter(|load| load.owner == owner)
-            .filter_map(|load| Some((load.id, load.name, load.token()?)))
+            .filter_map(|load| {
+                load.alive = now;
+                Some((load.id, load.name, load.token()?))
+            })
             .collect();
         if let Some(session) = self.trusted_session() {
             self.me().renew_soon(held, &session);

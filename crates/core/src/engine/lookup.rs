@@ -303,6 +303,9 @@ impl Engine {
             pipeline.cmd("GET").arg(self.keys.entry(one.name));
         }
         let since = self.since();
+        if !self.journal.is_empty() {
+            return Err(pending);
+        }
         let replies = match session.data.send(&pipeline, budget).await {
             Ok(replies) => self.redis_answered(since.start, replies),
             Err(fault) => {

@@ -220,6 +220,9 @@ impl Engine {
     /// Ends the connections. What is asked of the engine after that is answered without Redis.
     pub fn close(&self) {
         self.closed.store(true, SeqCst);
+        if let Some(memory) = &self.memory {
+            memory.clear();
+        }
         if let Some(link) = &self.link {
             if let Some(session) = link.session() {
                 session.give_up();

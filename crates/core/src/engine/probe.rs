@@ -2,12 +2,15 @@
 //! no runtime is touched; this is the path of a memory hit.
 
 use super::Engine;
-use crate::clock::Instant;
+use crate::clock::{Instant, MS};
 use crate::epoch::Standing;
 use crate::freshness::{freshness, Freshness};
 use crate::key::NameHash;
 use crate::loads::{Load, LoadId, LoadKind, NewLoad, OwnerId};
 use crate::memory::Entry;
+
+/// A context gives a sign of life every second while it loads.
+const SIGN_OF_LIFE: u64 = 5_000 * MS;
 
 /// What the caller asks for.
 #[derive(Clone, Copy, Debug)]
@@ -131,12 +134,18 @@ impl Engine {
                 }
                 // Not to be joined, but perhaps only because its tags are not all known yet: its entry may
                 // turn out to be good, and two loads of one key are one too many.
-                if self.standing(load) != Standing::Removed {
+                if self.standing(load) != Standing::Removed && is_alive(load, now) {
                     after = Some(load.done());
                 }
             }
         }
         let force = read.refresh == Refreshing::Force;
+        if force {
+            // Older loads of the key must not be stored over what this one brings.
+            for load in loads.iter_mut().filter(|load| load.name == name) {
+                load.fenced = true;
+            }
+        }
         Probe::Lead(loads.begin(NewLoad {
             name,
             key: key.into(),
@@ -156,7 +165,7 @@ impl Engine {
         if self.epochs.any_group_since(load.since) {
             return false;
         }
-        if self.standing(load) != Standing::Stands {
+        if self.standing(load) != Standing::Stands || load.fenced || !is_alive(load, now) {
             return false;
         }
         self.link
@@ -193,4 +202,9 @@ impl Engine {
             after: None,
         }))
     }
+}
+
+/// Whether the context that runs a load still turns: another one must not wait for a thread that is stuck.
+fn is_alive(load: &Load, now: Instant) -> bool {
+    now.saturating_sub(load.alive) <= SIGN_OF_LIFE
 }

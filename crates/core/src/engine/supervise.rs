@@ -7,13 +7,13 @@ use std::time::Duration;
 use redis::Value;
 use tokio::time::timeout;
 
-use super::lookup::version_of;
+use super::lookup::{bytes_of, version_of};
 use super::Engine;
 use crate::config::RedisConfig;
 use crate::envelope::Reign;
 use crate::key::{Kind, Mode, Push};
 use crate::link::{Link, LinkState};
-use crate::redis::fault::Fault;
+use crate::redis::fault::{fault_of, Fault};
 use crate::redis::session::{Listener, Pushed, Session};
 use crate::redis::wire::Budget;
 
@@ -170,10 +170,17 @@ impl Engine {
         pipeline
             .cmd("GET")
             .arg(self.keys.versions(self.namespace.whole()))
-            .cmd("TIME");
+            .cmd("TIME")
+            .cmd("ROLE");
         let mut budget = Budget::new(link.config.command_timeout);
         let since = self.since();
-        match wire.all(&pipeline, &mut budget).await {
+        match wire.send(&pipeline, &mut budget).await {
+            Ok(replies) if replies[..2].iter().any(|reply| fault_of(reply).is_some()) || is_replica(&replies[2]) => {
+                // Not fit any more: demoted, locked, loading. Its answers prove nothing.
+                self.metrics.redis_errors.add(1);
+                session.give_up();
+                false
+            }
             Ok(replies) => {
                 session.set_time(&replies[1], since.start, &*self.clock);
                 self.check_namespace(&replies[0], session.reign, since);
@@ -273,4 +280,12 @@ impl Engine {
         let token = self.token();
         xxhash_rust::xxh3::xxh3_64(&token)
     }
+}
+
+/// ROLE says so. Where it may not be asked, the connection's own check at its start has to do.
+fn is_replica(role: &Value) -> bool {
+    let Value::Array(parts) = role else {
+        return false;
+    };
+    parts.first().and_then(bytes_of).is_some_and(|role| role != b"master")
 }

@@ -13,7 +13,8 @@ use redis::{AsyncConnectionConfig, ProtocolVersion, PushInfo, PushKind, RedisCon
 use tokio::sync::{watch, Notify};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::fault::Fault;
+use super::fault::{fault_of, Fault};
+use super::script::{Script, ScriptCall};
 use super::stream;
 use super::wire::{Budget, Wire};
 use crate::clock::{Clock, MS};
@@ -204,10 +205,14 @@ impl Canary {
     }
 
     async fn fly(&self, data: &Wire, budget: &mut Budget) -> Result<(), Fault> {
-        let mut pipeline = redis::pipe();
-        pipeline.cmd("SET").arg(&self.name).arg("").arg("PX").arg(1_000);
-        pipeline.cmd("DEL").arg(&self.name);
-        data.all(&pipeline, budget).await?;
+        // By the script of an invalidation: it passes also where a plain SET does not (out of memory).
+        let name = || self.name.clone();
+        let call = ScriptCall::new(Script::InvalidateKey);
+        let call = call.key(name()).key(name()).key(name());
+        let replies = data.scripts(&[call], budget).await?;
+        if let Some(fault) = replies.iter().find_map(fault_of) {
+            return Err(fault);
+        }
         while !self.seen.load(SeqCst) {
             tokio::time::timeout_at(budget.until(), self.landed.notified())
                 .await
