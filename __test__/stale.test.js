@@ -200,6 +200,7 @@ withRedis('between processes', (redis) => {
     await eventually(async () => (await b.read('k', { value: 'new' }, { refresh: 'never' })).outcome === 'stale', 500)
     await b.read('k', { value: 'new' })
     const refreshed = async (peer) => (await peer.read('k', { value: 'again' })).value === 'new'
-    for (const peer of [a, b]) await eventually(() => refreshed(peer))
+    // b first: a would start a refresh of its own while b's is on its way.
+    for (const peer of [b, a]) await eventually(() => refreshed(peer))
   })
 })

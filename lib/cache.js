@@ -13,11 +13,13 @@ const { checkFunction } = require('./options/check.js')
 
 const REFRESH_FLAGS = { auto: 0, force: FLAG.FORCE, never: FLAG.NEVER }
 
-const ENVIRONMENT = {
-  id: randomUUID(),
-  pid: process.pid,
-  host: hostname(),
-  since: new Date(Date.now() - process.uptime() * 1_000).toISOString(),
+let description
+
+/** Which process the counters are of; made when first asked for. */
+function describeProcess() {
+  const since = new Date(Date.now() - process.uptime() * 1_000).toISOString()
+  description ??= { id: randomUUID(), pid: process.pid, host: hostname(), since }
+  return { ...description }
 }
 
 class Cache {
@@ -248,7 +250,7 @@ class Cache {
 
   async metrics() {
     if (this.#closing !== undefined) throw new CacheClosedError()
-    return { process: { ...ENVIRONMENT }, ...this.#channel.report() }
+    return { process: describeProcess(), ...this.#channel.report() }
   }
 
   async health() {

@@ -16,6 +16,7 @@ use napi::bindgen_prelude::{Env, Float64Array, FromNapiValue, ToNapiValue, Unkno
 use napi::{check_status, sys, Result};
 use tidecache_core::clock::MS;
 use tidecache_core::engine::{Engine, Probe, Read, Refreshing, Request};
+use tidecache_core::hot::Hot;
 use tidecache_core::loads::OwnerId;
 
 use crate::outbox::age;
@@ -33,6 +34,7 @@ pub struct Fast {
     owner: OwnerId,
     numbers: RefCell<Float64Array>,
     lookups: Rc<RefCell<Vec<Request>>>,
+    hot: RefCell<Hot>,
 }
 
 impl Fast {
@@ -49,6 +51,7 @@ impl Fast {
             owner,
             numbers: RefCell::new(numbers),
             lookups,
+            hot: RefCell::default(),
         });
         let probe = function(env, c"probe", probe_call, Rc::clone(&state))?;
         Ok([probe, function(env, c"lookup", lookup_call, state)?])
@@ -64,7 +67,7 @@ impl Fast {
             owner: self.owner,
         };
         let now = self.engine.now();
-        let (code, load, refresh, entry) = match self.engine.probe(key, read, now) {
+        let (code, load, refresh, entry) = match self.engine.probe(key, read, now, &mut self.hot.borrow_mut()) {
             Probe::Miss => (0.0, 0, 0, None),
             Probe::Fresh(entry) => (1.0, 0, 0, Some(entry)),
             Probe::Stale(entry, refresh) => (2.0, 0, refresh.unwrap_or(0), Some(entry)),

@@ -6,7 +6,7 @@
 //! 2. [`engine`] every decision: probe, lookup, lease, fill, set, invalidate, supervise, report
 //! 3. [`link`] what is known of the connection · [`breaker`] · [`journal`] · [`versions`] · [`retry`] · [`loads`]
 //! 4. [`redis`] sockets, scripts, sessions
-//! 5. [`memory`] the memory tier · [`metrics`]
+//! 5. [`hot`] the hottest entries · [`memory`] the memory tier · [`metrics`]
 //! 6. [`envelope`] an entry in Redis · [`epoch`] what still stands · [`freshness`] the rule
 //! 7. [`key`] names and hashes · [`config`] · [`clock`]
 
@@ -17,6 +17,7 @@ pub mod engine;
 pub mod envelope;
 pub mod epoch;
 pub mod freshness;
+pub mod hot;
 pub mod journal;
 pub mod key;
 pub mod link;

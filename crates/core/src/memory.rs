@@ -6,7 +6,7 @@
 //! moka's default policy may refuse an entry that was just stored. Nothing here decides what may be served.
 
 use std::hash::BuildHasherDefault;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use moka::policy::EvictionPolicy;
@@ -137,6 +137,14 @@ pub struct Memory {
     ledger: Arc<Ledger>,
     max_bytes: u64,
     inserting: Mutex<()>,
+    generations: Arc<Generations>,
+}
+
+/// Counts of changes by name, hashed: what is kept outside the store is good while its count stands.
+type Generations = [AtomicU32; 4_096];
+
+fn generation_of(generations: &Generations, name: u128) -> &AtomicU32 {
+    &generations[(name >> 96) as usize % generations.len()]
 }
 
 /// What the tier holds.
@@ -153,11 +161,14 @@ impl Memory {
     pub fn new(max_bytes: u64) -> Self {
         let ledger = Arc::new(Ledger::default());
         let books = Arc::clone(&ledger);
+        let generations: Arc<Generations> = Arc::new([const { AtomicU32::new(0) }; 4_096]);
+        let changes = Arc::clone(&generations);
         let store = Cache::builder()
             .max_capacity(max_bytes)
             .weigher(|_, entry: &Entry| entry.weight())
             .eviction_policy(EvictionPolicy::lru())
-            .eviction_listener(move |_, entry: Entry, cause| {
+            .eviction_listener(move |name, entry: Entry, cause| {
+                generation_of(&changes, *name).fetch_add(1, SeqCst);
                 books.bytes.fetch_sub(u64::from(entry.weight()), Relaxed);
                 books.entries.fetch_sub(1, Relaxed);
                 if cause == moka::notification::RemovalCause::Size {
@@ -170,7 +181,20 @@ impl Memory {
             ledger,
             max_bytes,
             inserting: Mutex::new(()),
+            generations,
         }
+    }
+
+    /// Changes of the name so far.
+    #[must_use]
+    pub fn generation(&self, name: NameHash) -> u32 {
+        generation_of(&self.generations, name.0).load(SeqCst)
+    }
+
+    /// Large enough that a megabyte beside it is within what the ceiling leaves to the allocator.
+    #[must_use]
+    pub fn is_large(&self) -> bool {
+        self.max_bytes >= 16 << 20
     }
 
     #[must_use]
@@ -190,6 +214,7 @@ impl Memory {
         self.ledger.bytes.fetch_add(weight, Relaxed);
         self.ledger.entries.fetch_add(1, Relaxed);
         self.store.insert(name.0, entry);
+        generation_of(&self.generations, name.0).fetch_add(1, SeqCst);
         // moka evicts in batches; a handful of rounds frees what one entry needs.
         for _ in 0..64 {
             self.store.run_pending_tasks();

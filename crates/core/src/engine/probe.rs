@@ -5,6 +5,7 @@ use super::Engine;
 use crate::clock::{Instant, MS};
 use crate::epoch::Standing;
 use crate::freshness::{freshness, Freshness};
+use crate::hot::Hot;
 use crate::key::NameHash;
 use crate::loads::{Load, LoadId, LoadKind, NewLoad, OwnerId};
 use crate::memory::Entry;
@@ -48,14 +49,17 @@ pub enum Probe {
 
 impl Engine {
     /// Looks into memory; on a miss joins or begins a load.
-    pub fn probe(&self, key: &str, read: Read, now: Instant) -> Probe {
+    pub fn probe(&self, key: &str, read: Read, now: Instant, hot: &mut Hot) -> Probe {
         let name = self.namespace.key(key);
         if let Some(link) = &self.link {
             link.note_activity(now);
         }
         let mut previous = None;
         if !matches!(read.refresh, Refreshing::Force | Refreshing::Bypass) {
-            if let Some((entry, fresh)) = self.servable(name, key, read.ttl, now) {
+            let memory = self.memory.as_ref();
+            let entry = memory.and_then(|memory| hot.get(memory, name));
+            let found = entry.and_then(|entry| self.worth(entry, key, read.ttl, now));
+            if let Some((entry, fresh)) = found {
                 match fresh {
                     Freshness::Fresh => {
                         self.count_memory_hit(now);
@@ -74,7 +78,7 @@ impl Engine {
         }
         self.metrics.memory_misses.add(1);
         if !read.loads {
-            return self.join_or_miss(name, key, now);
+            return self.join_or_miss(name, key, read.owner, now);
         }
         self.join_or_lead(name, key, read, previous, now)
     }
@@ -87,7 +91,10 @@ impl Engine {
         ttl: Option<u64>,
         now: Instant,
     ) -> Option<(Entry, Freshness)> {
-        let entry = self.memory.as_ref()?.get(name)?;
+        self.worth(self.memory.as_ref()?.get(name)?, key, ttl, now)
+    }
+
+    fn worth(&self, entry: Entry, key: &str, ttl: Option<u64>, now: Instant) -> Option<(Entry, Freshness)> {
         let head = entry.head();
         if entry.key() != key.as_bytes() {
             return None;
@@ -117,9 +124,9 @@ impl Engine {
     }
 
     /// `get` takes the value of a load that is done but not stored yet; it waits for none.
-    fn join_or_miss(&self, name: NameHash, key: &str, now: Instant) -> Probe {
+    fn join_or_miss(&self, name: NameHash, key: &str, owner: OwnerId, now: Instant) -> Probe {
         match self.loads.lock().latest(name) {
-            Some(load) if &*load.key == key && self.may_join(load, now) => Probe::Join(load.id),
+            Some(load) if &*load.key == key && self.may_join(load, owner, now) => Probe::Join(load.id),
             _ => Probe::Miss,
         }
     }
@@ -129,12 +136,12 @@ impl Engine {
         let mut after = None;
         if let Some(load) = loads.latest(name) {
             if &*load.key == key && read.refresh != Refreshing::Force {
-                if self.may_join(load, now) {
+                if self.may_join(load, read.owner, now) {
                     return Probe::Join(load.id);
                 }
                 // Not to be joined, but perhaps only because its tags are not all known yet: its entry may
                 // turn out to be good, and two loads of one key are one too many.
-                if self.standing(load) != Standing::Removed && is_alive(load, now) {
+                if self.standing(load) != Standing::Removed && is_alive(load, read.owner, now) {
                     after = Some(load.done());
                 }
             }
@@ -161,11 +168,11 @@ impl Engine {
     }
 
     /// A load is joined only while it stands, and its loader may still name tags: while no group fell since.
-    fn may_join(&self, load: &Load, now: Instant) -> bool {
+    fn may_join(&self, load: &Load, owner: OwnerId, now: Instant) -> bool {
         if self.epochs.any_group_since(load.since) {
             return false;
         }
-        if self.standing(load) != Standing::Stands || load.fenced || !is_alive(load, now) {
+        if self.standing(load) != Standing::Stands || load.fenced || !is_alive(load, owner, now) {
             return false;
         }
         self.link
@@ -204,7 +211,8 @@ impl Engine {
     }
 }
 
-/// Whether the context that runs a load still turns: another one must not wait for a thread that is stuck.
-fn is_alive(load: &Load, now: Instant) -> bool {
-    now.saturating_sub(load.alive) <= SIGN_OF_LIFE
+/// Whether the context that runs a load still turns: another one must not wait for a thread that is stuck. The one that
+/// asks does.
+fn is_alive(load: &Load, owner: OwnerId, now: Instant) -> bool {
+    load.owner == owner || now.saturating_sub(load.alive) <= SIGN_OF_LIFE
 }
