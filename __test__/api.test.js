@@ -136,14 +136,15 @@ inBothSetups((open, { receipt }) => {
     assert.equal(ctx.previous, undefined)
   })
 
-  test('refresh force loads now and replaces', async (t) => {
+  test('refresh force loads now and replaces, also what is still on its way to Redis', async (t) => {
     const cache = open(t)
-    const loader = counted((call) => call)
-
-    assert.equal(await cache.getOrSet('k', loader), 1)
-    assert.equal(await cache.getOrSet('k', loader, { refresh: 'force' }), 2)
-    assert.equal(await cache.getOrSet('k', loader), 2)
-    assert.equal(await cache.get('k'), 2)
+    for (let i = 0; i < 30; i++) {
+      const loader = counted((call) => call)
+      assert.equal(await cache.getOrSet(`k${i}`, loader), 1)
+      assert.equal(await cache.getOrSet(`k${i}`, loader, { refresh: 'force' }), 2)
+      assert.equal(await cache.getOrSet(`k${i}`, loader), 2)
+      assert.equal(await cache.get(`k${i}`), 2)
+    }
   })
 
   const targets = {
