@@ -111,7 +111,7 @@ export interface CacheOptions {
   codec?: CustomCodec | undefined
   /** @default one `process.emitWarning` per change of Redis's state */
   logger?: Logger | undefined
-  /** For serverless platforms: is given every background refresh, fill and flush. */
+  /** For serverless platforms: is given every background refresh, fill and invalidation. */
   waitUntil?: ((promise: Promise<unknown>) => void) | undefined
 }
 

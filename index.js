@@ -17,7 +17,7 @@ exports.duration = duration
 
 exports.getOrSet = async (key, loader, options) => shared().getOrSet(key, loader, options)
 exports.invalidate = async (target, options) => shared().invalidate(target, options)
-exports.metrics = async () => shared().metrics()
+exports.metrics = async (options) => shared().metrics(options)
 exports.close = async () => defaultCache?.close()
 
 exports.CacheError = errors.CacheError

@@ -9,9 +9,13 @@ const { createCodec } = require('./codec.js')
 const { CacheClosedError, CacheRedisError } = require('./errors.js')
 const { Flight, LOOK_AGAIN, lifetimes } = require('./flight.js')
 const { cacheOptions, entryOptions, getOptions, checkKey, invalidateTarget } = require('./options.js')
-const { checkFunction } = require('./options/check.js')
+const { checkFunction, checkNames } = require('./options/check.js')
 
 const REFRESH_FLAGS = { auto: 0, force: FLAG.FORCE, never: FLAG.NEVER }
+
+const UNDECODABLE = Symbol('undecodable')
+/** Entries that cannot be decoded, one after the other, before the caller is told. */
+const ATTEMPTS = 5
 
 let description
 
@@ -27,6 +31,7 @@ class Cache {
   #codec
   #defaults
   #flights = new Map()
+  #discards = new Map()
   #shared
   #hasMemory
   #waitUntil
@@ -65,7 +70,7 @@ class Cache {
     try {
       return this.#codec.decode(numbers[4], data)
     } catch {
-      return this.#reload(key, loader, policy)
+      return this.#answer(key, loader, policy, flags, data)
     }
   }
 
@@ -89,13 +94,9 @@ class Cache {
             : await this.#leadImpatiently(flight, loader, policy, flags)
         } else result = await this.#join(numbers[2], policy)
         if (result !== LOOK_AGAIN) {
-          try {
-            return this.#deliver(result, policy, started)
-          } catch (error) {
-            // What another release or another codec wrote is a miss. A value just loaded is decoded as it was encoded.
-            if (result.outcome === 'miss' || attempt > 0 || error?.code !== 'ERR_CACHE_ENCODE') throw error
-            return this.#reload(key, loader, policy)
-          }
+          const decoded = this.#decode(result, attempt)
+          if (decoded !== UNDECODABLE) return this.#deliver(decoded, result, policy, started)
+          await this.#discard(key)
         }
         value = probe(key, policy.ttlGiven, flags)
       }
@@ -104,18 +105,33 @@ class Cache {
     }
   }
 
-  #deliver(result, policy, started) {
-    const value = 'raw' in result ? result.raw : this.#codec.decode(result.codec, result.data)
+  #decode(result, attempt) {
+    if ('raw' in result) return result.raw
+    try {
+      return this.#codec.decode(result.codec, result.data)
+    } catch (error) {
+      // What another release or another codec wrote is a miss; a value just loaded is decoded as it was encoded.
+      if (result.outcome === 'miss' || attempt >= ATTEMPTS) throw error
+      return UNDECODABLE
+    }
+  }
+
+  /** Gives up an entry that this handle cannot decode, once for all who found it. */
+  #discard(key) {
+    const others = this.#discards.get(key)
+    if (others !== undefined) return others
+    const parts = { keys: [key], tags: [], all: false, mode: 'remove' }
+    const gone = Promise.resolve(this.#channel.invalidate(parts)).finally(() => this.#discards.delete(key))
+    this.#discards.set(key, gone)
+    return gone
+  }
+
+  #deliver(value, result, policy, started) {
     if (policy.onResult !== undefined) {
       const { outcome, tier, age } = result
       policy.onResult({ outcome, tier, age, waited: now() - started })
     }
     return value
-  }
-
-  #reload(key, loader, policy) {
-    const data = this.#channel.probe(key, -1, FLAG.FORCE)
-    return this.#answer(key, loader, policy, FLAG.FORCE, data)
   }
 
   /** Begins a flight with its leader in it. */
@@ -241,6 +257,7 @@ class Cache {
     if (this.#closing !== undefined) throw new CacheClosedError()
     const answered = this.#channel.invalidate(parts)
     if (answered === undefined) return { redis: 'off' }
+    this.#giveToPlatform(answered)
     const { state, why } = await this.#held(answered)
     if (parts.strict && state === 'queued') {
       throw new CacheRedisError(`the invalidation is queued, not applied yet: ${why}`)
@@ -248,7 +265,8 @@ class Cache {
     return { redis: state }
   }
 
-  async metrics() {
+  async metrics(options) {
+    if (options !== undefined) checkNames(options, [], { later: ['format'] })
     if (this.#closing !== undefined) throw new CacheClosedError()
     return { process: describeProcess(), ...this.#channel.report() }
   }

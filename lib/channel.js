@@ -26,7 +26,7 @@ const ANSWER = { HIT: 1, LEAD: 2, DENIED: 3, RETRY: 4, MISS: 5, FILLED: 6, RECEI
 
 /** Numbers of our own questions; the core numbers loads from 1. */
 const FIRST_OWN = 2 ** 52
-/** A sign of life while a load of ours holds a lease: a third of the lease's life. */
+/** A sign of life while a load of ours holds a lease: a quarter of the lease's life. */
 const RENEW_EVERY = 1_000
 const A_LONG_TIME = 2 ** 31 - 1
 

@@ -22,7 +22,7 @@ pub const MOST: usize = 1_024;
 /// Doubles before the first answer: the answer to `probe`.
 pub const HEAD: usize = 8;
 
-/// What was answered; `lib/answers.js` knows the numbers.
+/// What was answered; `lib/channel.js` knows the numbers.
 #[derive(Debug)]
 pub enum Answer {
     Found(u64, Found),

@@ -39,6 +39,8 @@ pub struct Link {
     /// Wakes the supervisor: a heartbeat is wanted, the breaker opened, an invalidation was noted, the end.
     pub wake: Notify,
     told: AtomicBool,
+    /// Whether the last session had pushes.
+    tracking: AtomicBool,
     activity: AtomicU64,
     latency: AtomicU64,
     lease_waiters: Mutex<HashMap<NameHash, Vec<Arc<Notify>>>>,
@@ -48,6 +50,7 @@ impl Link {
     #[must_use]
     pub fn new(config: RedisConfig) -> Self {
         Self {
+            tracking: AtomicBool::new(config.coherence != CoherenceMode::None),
             config,
             breaker: Breaker::default(),
             state: watch::Sender::new(LinkState::Idle),
@@ -83,8 +86,8 @@ impl Link {
 
     pub fn set_state(&self, state: LinkState) {
         self.down.store(matches!(state, LinkState::Down(_)), SeqCst);
-        if matches!(state, LinkState::Up(_)) {
-            self.told.store(false, SeqCst);
+        if let LinkState::Up(session) = &state {
+            self.tracking.store(session.coherence.is_some(), SeqCst);
         }
         self.state.send_replace(state);
     }
@@ -124,9 +127,9 @@ impl Link {
         }
     }
 
-    /// `true` for the first loss since the last session: the user is told once per change, not per attempt.
-    pub fn tell_once(&self) -> bool {
-        !self.told.swap(true, SeqCst)
+    /// `true` when the user has not been told so yet: once per change, not per attempt.
+    pub fn tell(&self, is_lost: bool) -> bool {
+        self.told.swap(is_lost, SeqCst) != is_lost
     }
 
     /// An operation got no answer in time.
@@ -180,7 +183,7 @@ impl Link {
     #[must_use]
     pub fn allowance(&self) -> u64 {
         let unverified = self.config.max_unverified.as_nanos() as u64;
-        if self.config.coherence == CoherenceMode::None || !self.is_known_down() {
+        if !self.tracking.load(SeqCst) || !self.is_known_down() {
             return unverified;
         }
         match self.config.isolated {

@@ -69,6 +69,8 @@ pub struct Load {
     pub previous: Option<Entry>,
     /// An older load of the key in this process that may still turn out to be good.
     pub after: Option<watch::Receiver<bool>>,
+    /// It waits, or has waited, for an older one: nobody waits for it in turn.
+    pub is_second: bool,
     /// Made when somebody waits: most loads end unwatched.
     done: Option<watch::Sender<bool>>,
 }
@@ -160,6 +162,7 @@ impl Table {
             stamps: Vec::new(),
             storage: Storage::Undecided,
             bad: new.bad,
+            is_second: new.after.is_some(),
             previous: new.previous,
             after: new.after,
             done: None,

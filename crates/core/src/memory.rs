@@ -22,6 +22,10 @@ use crate::key::{NameHash, PassThrough};
 /// What moka, its queues and the allocator cost beside the entry itself, bytes (measured: ~330).
 const OVERHEAD: usize = 352;
 
+/// From this size on a megabyte is set aside for `hot`.
+const LARGE: u64 = 16 << 20;
+const HOT: u64 = 1 << 20;
+
 /// The fixed part of an entry.
 #[derive(Clone, Copy, Debug)]
 pub struct Head {
@@ -135,6 +139,8 @@ struct Ledger {
 pub struct Memory {
     store: Cache<u128, Entry, BuildHasherDefault<PassThrough>>,
     ledger: Arc<Ledger>,
+    /// What the store may hold: `max_bytes` less what hot entries hold beside it.
+    capacity: u64,
     max_bytes: u64,
     inserting: Mutex<()>,
     generations: Arc<Generations>,
@@ -159,12 +165,13 @@ pub struct MemoryUse {
 impl Memory {
     #[must_use]
     pub fn new(max_bytes: u64) -> Self {
+        let capacity = if max_bytes >= LARGE { max_bytes - HOT } else { max_bytes };
         let ledger = Arc::new(Ledger::default());
         let books = Arc::clone(&ledger);
         let generations: Arc<Generations> = Arc::new([const { AtomicU32::new(0) }; 4_096]);
         let changes = Arc::clone(&generations);
         let store = Cache::builder()
-            .max_capacity(max_bytes)
+            .max_capacity(capacity)
             .weigher(|_, entry: &Entry| entry.weight())
             .eviction_policy(EvictionPolicy::lru())
             .eviction_listener(move |name, entry: Entry, cause| {
@@ -179,6 +186,7 @@ impl Memory {
         Self {
             store,
             ledger,
+            capacity,
             max_bytes,
             inserting: Mutex::new(()),
             generations,
@@ -191,10 +199,10 @@ impl Memory {
         generation_of(&self.generations, name.0).load(SeqCst)
     }
 
-    /// Large enough that a megabyte beside it is within what the ceiling leaves to the allocator.
+    /// Large enough that hot entries are worth a megabyte of it.
     #[must_use]
     pub fn is_large(&self) -> bool {
-        self.max_bytes >= 16 << 20
+        self.max_bytes >= LARGE
     }
 
     #[must_use]
@@ -206,7 +214,7 @@ impl Memory {
     /// One that is larger than the whole tier is not stored.
     pub fn insert(&self, name: NameHash, entry: Entry) {
         let weight = u64::from(entry.weight());
-        if weight > self.max_bytes {
+        if weight > self.capacity {
             self.remove(name);
             return;
         }
@@ -218,7 +226,7 @@ impl Memory {
         // moka evicts in batches; a handful of rounds frees what one entry needs.
         for _ in 0..64 {
             self.store.run_pending_tasks();
-            if self.ledger.bytes.load(Relaxed) <= self.max_bytes {
+            if self.ledger.bytes.load(Relaxed) <= self.capacity {
                 return;
             }
         }

@@ -338,9 +338,13 @@ impl Engine {
 
     /// Gives leases back and flushes the journal, before the process goes. The caller bounds its time.
     pub async fn leave(&self, leases: Vec<(NameHash, EntryId)>) {
-        let Some(session) = self.link.as_ref().and_then(|link| link.session()) else {
-            return;
-        };
+        let Some(link) = &self.link else { return };
+        if !self.is_settled() {
+            // Asked for before the first connection was made: it is worth the wait.
+            let soon = tokio::time::Instant::now() + std::time::Duration::from_millis(100);
+            link.first_session(soon).await;
+        }
+        let Some(session) = link.session() else { return };
         let calls: Vec<ScriptCall> = leases
             .into_iter()
             .map(|(name, token)| self.release_call(name, token, Vec::new(), 0))

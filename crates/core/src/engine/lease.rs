@@ -17,12 +17,12 @@ use super::Engine;
 use crate::envelope::{EntryId, Stamp, Version};
 use crate::key::{NameHash, Push};
 use crate::loads::{LoadId, LoadKind, OwnerId, Storage};
-use crate::redis::fault::fault_of;
+use crate::redis::fault::{fault_of, Fault};
 use crate::redis::script::{Script, ScriptCall};
 use crate::redis::session::Session;
 use crate::redis::wire::Budget;
 
-/// Life of a lease whose holder lives; renewed three times within it. A dead holder's ends after at most this.
+/// Life of a lease whose holder lives; renewed every quarter of it. A dead holder's ends after at most this.
 const LEASE: u64 = 4_000;
 
 /// Reads of one key that find an entry of no use again and again (another process keeps writing what this one
@@ -204,6 +204,9 @@ impl Engine {
                 Waited::Failed | Waited::TimedOut => {
                     self.beside_failed(&one, self.since(), &answer);
                 }
+                Waited::Unreachable if Deadline::now() >= one.wait_until => {
+                    self.load_without_redis(vec![one], &answer);
+                }
                 Waited::Unreachable => {
                     // A connection is often back within a millisecond: one more try before the herd loads.
                     let until = Deadline::now() + link.config.command_timeout;
@@ -224,10 +227,11 @@ impl Engine {
         };
         let wake = link.watch_lease(one.name);
         let mut seen: Option<Vec<u8>> = None;
+        let mut may_track = true;
         let waited = loop {
             // Tracking is one-shot, and every renewal pushes: so the lease is read, and tracked, again.
             let mut pipeline = redis::pipe();
-            let tracked = session.coherence.is_some();
+            let tracked = session.coherence.is_some() && may_track;
             if tracked {
                 pipeline.cmd("CLIENT").arg("CACHING").arg("YES");
             }
@@ -236,9 +240,17 @@ impl Engine {
             let mut budget = Budget::new(link.config.command_timeout);
             let replies = match session.data.all(&pipeline, &mut budget).await {
                 Ok(replies) => replies,
+                Err(Fault::Refused(_)) if tracked => {
+                    may_track = false;
+                    continue;
+                }
                 Err(fault) => {
                     self.redis_failed(session, &fault);
-                    break Waited::Unreachable;
+                    break match fault {
+                        // It cannot be watched at all.
+                        Fault::Refused(_) => Waited::TimedOut,
+                        _ => Waited::Unreachable,
+                    };
                 }
             };
             let (lease, left) = match &replies[usize::from(tracked)..] {
@@ -422,7 +434,7 @@ enum ReadReply {
     Failed,
     Retried,
     Held,
-    Refused(crate::redis::fault::Fault),
+    Refused(Fault),
 }
 
 impl ReadReply {

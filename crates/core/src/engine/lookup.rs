@@ -274,8 +274,27 @@ impl Engine {
             if one.kind == Some(LoadKind::Force) && self.link.is_some() {
                 // What Redis holds must not come back when it does: the replacement never reached it.
                 self.note_unreached(one.name);
+            } else {
+                self.offer_last_resort(&one);
             }
             self.lead(&one, Storage::MemoryOnly, Vec::new(), self.since(), answer);
+        }
+    }
+
+    /// The one exception to the bound, named as such: with `staleIfError`, what memory still has is served when Redis
+    /// cannot be reached and the loader fails, too.
+    fn offer_last_resort(&self, one: &Pending) {
+        let entry = self.memory.as_ref().and_then(|m| m.get(one.name));
+        let Some(entry) = entry.filter(|entry| entry.key() == one.key.as_bytes()) else {
+            return;
+        };
+        let life = &entry.head().life;
+        let is_wanted = life.error_until > life.fresh_until && self.now() < life.error_until;
+        let stands = self.epochs.standing(entry.slots(), entry.head().since) != Standing::Removed;
+        if is_wanted && stands {
+            self.loads.with(one.id, |load| {
+                load.previous.get_or_insert(entry);
+            });
         }
     }
 

@@ -140,8 +140,10 @@ impl Engine {
                     return Probe::Join(load.id);
                 }
                 // Not to be joined, but perhaps only because its tags are not all known yet: its entry may
-                // turn out to be good, and two loads of one key are one too many.
-                if self.standing(load) != Standing::Removed && is_alive(load, read.owner, now) {
+                // turn out to be good, and two loads of one key are one too many. No queue behind a second one,
+                // though: a loader that fails would have everybody wait for everybody.
+                let may_be_good = self.standing(load) != Standing::Removed;
+                if may_be_good && !load.is_second && is_alive(load, read.owner, now) {
                     after = Some(load.done());
                 }
             }

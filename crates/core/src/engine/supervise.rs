@@ -158,7 +158,7 @@ impl Engine {
         // 3. Invalidations that Redis missed come before anything is read from it.
         self.drain(&session).await?;
         link.breaker.close();
-        self.tell_up(&session);
+        self.tell_up(link, &session);
         link.set_state(LinkState::Up(Arc::clone(&session)));
         Ok(session)
     }
@@ -259,19 +259,21 @@ impl Engine {
 
     fn link_down(&self, why: &str) {
         let Some(link) = &self.link else { return };
-        let known = matches!(link.state(), LinkState::Down(_));
         link.set_state(LinkState::Down(why.to_owned()));
-        if !known || link.tell_once() {
+        if link.tell(true) {
             self.set_warning(format!(
                 "Redis cannot be reached ({why}); values come from memory and from loaders until it is back"
             ));
         }
     }
 
-    fn tell_up(&self, session: &Session) {
+    fn tell_up(&self, link: &Link, session: &Session) {
+        if link.tell(false) {
+            self.set_warning("Redis is back; queued invalidations have been applied".into());
+        }
         if let Some(why) = &session.tracking_refused {
             self.set_warning(format!(
-                "Redis refuses CLIENT TRACKING ({why}); memory is served at most `maxUnverified` old"
+                "Redis sends no pushes ({why}); memory is served at most `maxUnverified` old"
             ));
         }
     }

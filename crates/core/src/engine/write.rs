@@ -2,6 +2,7 @@
 //! runs; only after its reply the value goes in, under the same lease. A plain write that also voids fills would
 //! bring the old value back when it ran late.
 
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::Arc;
 
 use redis::Value;
@@ -39,6 +40,7 @@ impl Engine {
     /// Stores a value; every load of the key that runs now, anywhere, is refused. Never fails because of Redis.
     pub async fn set(self: Arc<Self>, request: SetRequest) {
         let name = self.namespace.key(&request.key);
+        self.longest_hard_ttl.fetch_max(request.policy.hard_ttl(), SeqCst);
         let mut setting = Setting {
             tags: request.tags.iter().map(|t| self.namespace.tag(t)).collect(),
             name,

@@ -95,7 +95,14 @@ impl Session {
 
         // 3. A push of our own must come through before silence means "nothing was invalidated".
         if coherence.is_some() {
-            canary.fly(&data, &mut budget).await?;
+            let mut patience = Budget::new(config.connect_timeout / 2);
+            match canary.fly(&data, &mut patience).await {
+                Err(Fault::Unfit(why)) if config.coherence == CoherenceMode::Auto => {
+                    coherence = None;
+                    refused = Some(why);
+                }
+                flown => flown?,
+            }
         }
         Ok(Self {
             data,
