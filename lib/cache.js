@@ -98,7 +98,7 @@ class Cache {
           if (decoded !== UNDECODABLE) return this.#deliver(decoded, result, policy, started)
           await this.#discard(key)
         }
-        value = probe(key, policy.ttlGiven, flags)
+        value = probe(key, policy.ttlGiven, flags | FLAG.AGAIN)
       }
     } finally {
       this.#channel.release()

@@ -188,6 +188,7 @@ impl NativeCache {
         self.engine.renew_owner(self.owner);
     }
 
+    /// `true`: stored (there is no Redis); `false`: an answer follows.
     #[napi(catch_unwind)]
     #[allow(clippy::too_many_arguments)] // As for `fill`.
     pub fn set(
@@ -200,14 +201,20 @@ impl NativeCache {
         stale_while_revalidate: f64,
         stale_if_error: f64,
         tags: Option<Vec<String>>,
-    ) {
+    ) -> bool {
         let request = SetRequest {
             key: key.into(),
             payload: value.into_payload(codec),
             policy: policy(ttl, stale_while_revalidate, stale_if_error),
             tags: boxed(tags),
         };
-        self.ask(Other::Set(id as u64, request));
+        match self.engine.set_here(request) {
+            None => true,
+            Some(request) => {
+                self.ask(Other::Set(id as u64, request));
+                false
+            }
+        }
     }
 
     /// `true`: done at once (there is no Redis); `false`: a receipt follows.

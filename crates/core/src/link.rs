@@ -33,6 +33,8 @@ pub struct Link {
     pub breaker: Breaker,
     state: watch::Sender<LinkState>,
     down: AtomicBool,
+    /// A heartbeat was not answered in time.
+    suspect: AtomicBool,
     channel: AtomicU64,
     basis: watch::Sender<Instant>,
     basis_word: AtomicU64,
@@ -55,6 +57,7 @@ impl Link {
             breaker: Breaker::default(),
             state: watch::Sender::new(LinkState::Idle),
             down: AtomicBool::new(false),
+            suspect: AtomicBool::new(false),
             channel: AtomicU64::new(1),
             basis: watch::Sender::new(0),
             basis_word: AtomicU64::new(0),
@@ -139,10 +142,14 @@ impl Link {
         }
     }
 
-    /// Redis is known not to answer: no connection, or an open breaker.
+    pub fn set_suspect(&self, is_suspect: bool) {
+        self.suspect.store(is_suspect, SeqCst);
+    }
+
+    /// Redis is known not to answer: no connection, a silent heartbeat, or an open breaker.
     #[must_use]
     pub fn is_known_down(&self) -> bool {
-        self.down.load(SeqCst) || self.breaker.is_open()
+        self.down.load(SeqCst) || self.suspect.load(SeqCst) || self.breaker.is_open()
     }
 
     // --- coherence ---------------------------------------------------------------------------------------

@@ -40,6 +40,16 @@ pub enum LoadEnd {
     Abandoned,
 }
 
+/// What came of a fill.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stored {
+    Yes,
+    /// An invalidation overtook it.
+    Refused,
+    /// No answer.
+    Unknown,
+}
+
 /// A load's value on its way.
 struct Filling {
     id: LoadId,
@@ -64,6 +74,10 @@ impl Engine {
         let storage = self.loads.with(request.id, |load| {
             let now = self.now();
             self.metrics.load_latency.record(now.saturating_sub(load.began));
+            if let (LoadKind::Force, Some(memory)) = (load.kind, &self.memory) {
+                // From here on its own value is the answer, also while it is on its way.
+                memory.remove(load.name);
+            }
             load.storage
         });
         let storage = storage?;
@@ -74,7 +88,7 @@ impl Engine {
         if let Some(filling) = self.take_filling(request) {
             if self.stands(&filling) {
                 if storage == Storage::MemoryOnly {
-                    self.keep_in_memory(&filling, self.token());
+                    self.keep_filled(&filling, Stored::Unknown, self.token());
                 }
             } else {
                 self.metrics.loads_fenced.add(1);
@@ -93,10 +107,8 @@ impl Engine {
         };
         match (token, self.trusted_session()) {
             (Some(token), Some(session)) => {
-                let kept = self.fill_under(&filling, token, &session).await;
-                if kept && self.stands(&filling) {
-                    self.keep_in_memory(&filling, token);
-                }
+                let stored = self.fill_under(&filling, token, &session).await;
+                self.keep_filled(&filling, stored, token);
             }
             (Some(token), None) => self.release_soon(filling.name, token),
             (None, _) => {}
@@ -104,13 +116,28 @@ impl Engine {
         self.finish(&filling);
     }
 
-    async fn fill_under(&self, filling: &Filling, token: EntryId, session: &Arc<Session>) -> bool {
+    /// Memory after Redis. Without an answer the value is as good as one loaded without Redis.
+    fn keep_filled(&self, filling: &Filling, stored: Stored, token: EntryId) {
+        if stored == Stored::Refused || !self.stands(filling) {
+            return;
+        }
+        let mut since = filling.since;
+        if filling.kind == LoadKind::Force {
+            // What was read of the old entry meanwhile must not come after this.
+            self.bump(Push::key(filling.name));
+            since = self.epochs.now();
+        }
+        let id = if stored == Stored::Yes { token } else { self.token() };
+        self.keep_in_memory(filling, id, since);
+    }
+
+    async fn fill_under(&self, filling: &Filling, token: EntryId, session: &Arc<Session>) -> Stored {
         if !self.stands(filling) || filling.stamps.is_empty() {
             self.metrics.loads_fenced.add(1);
             self.release_soon(filling.name, token);
-            return false;
+            return Stored::Refused;
         }
-        let Some(link) = &self.link else { return false };
+        let Some(link) = &self.link else { return Stored::Unknown };
         let mut budget = Budget::new(link.config.command_timeout * 2);
         self.longest_hard_ttl.fetch_max(filling.policy.hard_ttl(), SeqCst);
 
@@ -119,7 +146,7 @@ impl Engine {
         if !filling.late_tags.is_empty() {
             let Some(late) = self.stamp_late_tags(filling, session, &mut budget).await else {
                 self.release_soon(filling.name, token);
-                return false;
+                return Stored::Refused;
             };
             stamps.extend(late);
         }
@@ -127,7 +154,7 @@ impl Engine {
         // 2. An invalidation that was queued meanwhile comes first: what is filled now would precede it.
         if !self.journal.is_empty() {
             self.release_soon(filling.name, token);
-            return false;
+            return Stored::Refused;
         }
 
         // 3. Versions are touched with every fill (unused ones would be evicted first), then the fill itself.
@@ -141,9 +168,8 @@ impl Engine {
                 if filling.kind == LoadKind::Force {
                     // It may or may not have arrived: what it was to replace must not be served any more.
                     self.note_unreached(filling.name);
-                    self.bump(Push::key(filling.name));
                 }
-                return false;
+                return Stored::Unknown;
             }
         };
         let unchanged = stamps.iter().zip(&replies).all(|(stamp, reply)| {
@@ -151,15 +177,15 @@ impl Engine {
                 .is_some_and(|version| version.removed == stamp.version.removed && version.reign == stamp.version.reign)
         });
         match replies.last() {
-            Some(Value::Int(1)) if unchanged => true,
+            Some(Value::Int(1)) if unchanged => Stored::Yes,
             Some(Value::ServerError(error)) => {
                 self.redis_failed(session, &error.into());
                 self.release_soon(filling.name, token);
-                false
+                Stored::Refused
             }
             _ => {
                 self.metrics.loads_fenced.add(1);
-                false
+                Stored::Refused
             }
         }
     }
@@ -243,7 +269,7 @@ impl Engine {
         self.epochs.standing(slots.into_iter(), filling.since) != Standing::Removed
     }
 
-    fn keep_in_memory(&self, filling: &Filling, id: EntryId) {
+    fn keep_in_memory(&self, filling: &Filling, id: EntryId, since: u64) {
         let entry = Entry::new(&NewEntry {
             key: &filling.key,
             payload: &filling.payload.bytes,
@@ -251,7 +277,7 @@ impl Engine {
             ascii: filling.payload.ascii,
             life: lifetimes(self.now(), &filling.policy),
             id,
-            since: filling.since,
+            since,
             channel: filling.channel,
             proof: filling.began,
             marked_stale: false,

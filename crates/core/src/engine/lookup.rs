@@ -177,6 +177,7 @@ impl Engine {
                 ttl: request.ttl,
                 refresh: request.refresh,
                 loads: request.get.is_none(),
+                again: false,
                 owner: request.owner,
             },
             wait_until: tokio::time::Instant::now() + request.wait,

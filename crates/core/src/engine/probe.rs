@@ -21,6 +21,8 @@ pub struct Read {
     pub refresh: Refreshing,
     /// Whether a miss begins a load (`getOrSet`) or not (`get`).
     pub loads: bool,
+    /// What the call waited for has ended: it has been counted.
+    pub again: bool,
     pub owner: OwnerId,
 }
 
@@ -76,7 +78,7 @@ impl Engine {
                 }
             }
         }
-        self.metrics.memory_misses.add(1);
+        self.metrics.memory_misses.add(u64::from(!read.again));
         if !read.loads {
             return self.join_or_miss(name, key, read.owner, now);
         }

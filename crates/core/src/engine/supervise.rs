@@ -91,6 +91,9 @@ async fn live(engine: &Weak<Engine>, session: &Arc<Session>) {
         // 3. A heartbeat, while somebody reads.
         if link.is_active(this.now()) {
             let alive = this.beat(link, session).await;
+            if !alive {
+                link.set_suspect(true);
+            }
             let wire = session.coherence.as_ref().unwrap_or(&session.data);
             if silence.heard(alive, wire.arrived()) >= SILENCE {
                 return session.give_up();
@@ -158,6 +161,7 @@ impl Engine {
         // 3. Invalidations that Redis missed come before anything is read from it.
         self.drain(&session).await?;
         link.breaker.close();
+        link.set_suspect(false);
         self.tell_up(link, &session);
         link.set_state(LinkState::Up(Arc::clone(&session)));
         Ok(session)
@@ -184,6 +188,7 @@ impl Engine {
             Ok(replies) => {
                 session.set_time(&replies[1], since.start, &*self.clock);
                 self.check_namespace(&replies[0], session.reign, since);
+                link.set_suspect(false);
                 if session.coherence.is_some() {
                     link.set_basis(since.start, self.now());
                 } else {

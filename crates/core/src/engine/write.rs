@@ -37,24 +37,39 @@ struct Setting {
 }
 
 impl Engine {
-    /// Stores a value; every load of the key that runs now, anywhere, is refused. Never fails because of Redis.
-    pub async fn set(self: Arc<Self>, request: SetRequest) {
+    /// The whole of `set` for engines that have no Redis; gives the request back otherwise.
+    pub fn set_here(&self, request: SetRequest) -> Option<SetRequest> {
+        if self.link.is_some() {
+            return Some(request);
+        }
         let name = self.namespace.key(&request.key);
-        self.longest_hard_ttl.fetch_max(request.policy.hard_ttl(), SeqCst);
-        let mut setting = Setting {
+        self.bump(Push::key(name));
+        let since = self.epochs.now();
+        let setting = self.setting(request, name);
+        self.keep_set(&setting, since, self.token());
+        None
+    }
+
+    fn setting(&self, request: SetRequest, name: NameHash) -> Setting {
+        Setting {
             tags: request.tags.iter().map(|t| self.namespace.tag(t)).collect(),
             name,
             since: self.epochs.now(),
             channel: self.channel(),
             began: self.now(),
             request,
-        };
+        }
+    }
+
+    /// Stores a value; every load of the key that runs now, anywhere, is refused. Never fails because of Redis.
+    /// Engines without one have [`Engine::set_here`].
+    pub async fn set(self: Arc<Self>, request: SetRequest) {
+        let name = self.namespace.key(&request.key);
+        self.longest_hard_ttl.fetch_max(request.policy.hard_ttl(), SeqCst);
+        let mut setting = self.setting(request, name);
         let own = Push::key(name);
         self.bump(own);
-        let Some(link) = self.link() else {
-            let since = self.epochs.now();
-            return self.keep_set(&setting, since, self.token());
-        };
+        let Some(link) = self.link() else { return };
         let mut budget = Budget::new(link.config.command_timeout * 2);
         link.first_session(budget.until()).await;
         let Some(session) = self.trusted_session() else {
