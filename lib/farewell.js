@@ -7,6 +7,7 @@
 // that is terminated is the business of its environment's clean-up.
 
 const { constants } = require('node:os')
+const { performance } = require('node:perf_hooks')
 const { isMainThread } = require('node:worker_threads')
 const { watchSignals } = require('./native.js')
 
@@ -15,8 +16,12 @@ const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP']
 /** Native handles of this context, held weakly: a cache that nobody has any more owes nothing. */
 const handles = new Set()
 
+/** For all handles together, ms. */
+const AT_MOST = 100
+
 function leave() {
-  for (const reference of handles) reference.deref()?.leaveNow()
+  const end = performance.now() + AT_MOST
+  for (const reference of handles) reference.deref()?.leaveNow(end - performance.now())
 }
 
 function watchUnheard() {

@@ -37,6 +37,7 @@ class Flight {
   #found
   #isFound = false
   #controller
+  #deadline
 
   constructor(cache, id, key, policy) {
     this.#cache = cache
@@ -126,6 +127,7 @@ class Flight {
     this.#cache.flights.delete(this.#id)
     this.#cache.channel.endLoad(this.#id, how)
     this.#controller?.abort(reason)
+    this.#stopClock()
     this.#reject(reason)
   }
 
@@ -133,31 +135,38 @@ class Flight {
 
   /** Never rejects: callers wait for `result`. */
   async #load(loader) {
-    const { channel, flights } = this.#cache
+    const { flights } = this.#cache
     const wishes = new Wishes(this.#policy)
     this.#controller = new AbortController()
-    const deadline = this.#startDeadline()
-    channel.leads()
+    this.#startClock()
     try {
       const value = await loader(this.#context(wishes))
       if (!this.isSettled) await this.#keep(value, wishes)
     } catch (error) {
       if (!this.isSettled) this.#fail(error)
     } finally {
-      clearTimeout(deadline)
-      channel.led()
+      this.#stopClock()
       flights.delete(this.#id)
     }
   }
 
-  #startDeadline() {
+  /** The deadline of the loader, and signs of life for its lease. */
+  #startClock() {
     const { loadTimeout } = this.#policy
-    const timer = setTimeout(() => {
+    this.#deadline = setTimeout(() => {
       const error = new CacheTimeoutError(`the loader of '${shorten(this.#key)}' took longer than ${loadTimeout} ms`)
       if (!this.isSettled) this.#giveUp(error, END.TIMED_OUT)
     }, loadTimeout)
     // A background load keeps no process alive.
-    return this.#callers === Infinity ? timer.unref() : timer
+    if (this.#callers === Infinity) this.#deadline.unref()
+    this.#cache.channel.leads()
+  }
+
+  #stopClock() {
+    if (this.#deadline === undefined) return
+    clearTimeout(this.#deadline)
+    this.#deadline = undefined
+    this.#cache.channel.led()
   }
 
   /** A background flight is nobody's and everybody's: nobody can leave it. */

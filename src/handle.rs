@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ pub struct NativeCache {
     /// What has been asked since the last flush.
     lookups: Rc<RefCell<Vec<Request>>>,
     others: RefCell<Vec<Other>>,
+    /// The farewell was said at 'exit': the environment's clean-up need not say it again.
+    has_left: Arc<AtomicBool>,
 }
 
 #[napi]
@@ -68,20 +71,28 @@ impl NativeCache {
             OnConflict::Refuse
         };
         let config = Config::from(options);
-        let engine = registry::open(config, on_conflict, runtime.clone()).map_err(|conflict| {
+        let opened = registry::open(config, on_conflict, runtime.clone());
+        let (engine, owner) = opened.map_err(|conflict| {
             // The JS layer makes a CacheConfigError of it.
             Error::from_reason(format!(
                 "{}\n{}\n{}",
                 conflict.option, conflict.running, conflict.wanted
             ))
         })?;
-        let owner = engine.new_owner();
         let outbox = Arc::new(Outbox::new(wake));
-        let farewell = (Arc::downgrade(&engine), Arc::clone(&outbox), runtime.clone());
-        env.add_env_cleanup_hook(farewell, move |(engine, outbox, runtime)| {
+        let has_left = Arc::new(AtomicBool::new(false));
+        let farewell = (
+            Arc::downgrade(&engine),
+            Arc::clone(&outbox),
+            runtime.clone(),
+            Arc::clone(&has_left),
+        );
+        env.add_env_cleanup_hook(farewell, move |(engine, outbox, runtime, has_left)| {
             outbox.close();
             if let Some(engine) = engine.upgrade() {
-                leave(&engine, owner, &runtime, FAREWELL);
+                if !has_left.load(SeqCst) {
+                    leave(&engine, owner, &runtime, FAREWELL);
+                }
                 engine.remove_owner(owner);
             }
         })?;
@@ -93,6 +104,7 @@ impl NativeCache {
             numbers,
             lookups: Rc::default(),
             others: RefCell::default(),
+            has_left,
         })
     }
 
@@ -295,11 +307,13 @@ impl NativeCache {
         self.engine.take_warning()
     }
 
-    /// Before the process ends: sends what was asked, gives leases back; blocks at most 100 ms.
+    /// Before the process ends: sends what was asked, gives leases back; blocks at most so many ms.
     #[napi(catch_unwind)]
-    pub fn leave_now(&self) {
+    pub fn leave_now(&self, most: f64) {
         self.flush();
-        leave(&self.engine, self.owner, &self.runtime, FAREWELL);
+        self.has_left.store(true, SeqCst);
+        let most = Duration::from_millis(most.max(0.0) as u64);
+        leave(&self.engine, self.owner, &self.runtime, most);
     }
 
     fn ask(&self, other: Other) {

@@ -125,7 +125,8 @@ impl Link {
                 LinkState::Up(session) if !session.is_over() => return Ok(session),
                 LinkState::Down(why) if Deadline::now() >= until => return Err(why),
                 _ if Deadline::now() >= until => return Err("no answer in time".into()),
-                _ => tokio::task::yield_now().await,
+                // Over, and about to be replaced.
+                _ => tokio::time::sleep(std::time::Duration::from_millis(1)).await,
             }
         }
     }

@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use crate::clock::SystemClock;
 use crate::config::{Address, Config, RedisConfig};
 use crate::engine::Engine;
+use crate::loads::OwnerId;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Identity {
@@ -34,24 +35,33 @@ pub enum OnConflict {
     Replace,
 }
 
-/// The engine of a configuration: the running one, or a new one.
+/// The engine of a configuration, the running one or a new one, with a new handle on it.
 ///
 /// # Errors
 /// [`Conflict`] when the running one differs in a setting that belongs to the engine.
-pub fn open(config: Config, on_conflict: OnConflict, runtime: Handle) -> Result<Arc<Engine>, Conflict> {
+pub fn open(config: Config, on_conflict: OnConflict, runtime: Handle) -> Result<(Arc<Engine>, OwnerId), Conflict> {
     let mut engines = ENGINES.lock().unwrap_or_else(PoisonError::into_inner);
     engines.retain(|_, engine| engine.strong_count() > 0);
     let identity = identity(&config);
     if let Some(running) = engines.get(&identity).and_then(Weak::upgrade) {
-        match difference(&running.config, &config) {
-            None if !running.is_closed() => return Ok(running),
-            Some(conflict) if on_conflict == OnConflict::Refuse && !running.is_closed() => return Err(conflict),
-            _ => {}
+        let difference = difference(&running.config, &config);
+        match (difference, on_conflict) {
+            _ if running.is_closed() => {}
+            (Some(conflict), OnConflict::Refuse) => return Err(conflict),
+            (Some(_), OnConflict::Replace) => {}
+            (None, _) => {
+                if let Some(owner) = running.new_owner() {
+                    return Ok((running, owner));
+                }
+            }
         }
     }
     let engine = Engine::new(config, Arc::new(SystemClock), runtime);
     engines.insert(identity, Arc::downgrade(&engine));
-    Ok(engine)
+    let owner = engine
+        .new_owner()
+        .expect("nobody has had it yet, so nobody has closed it");
+    Ok((engine, owner))
 }
 
 /// Every engine gives back what its contexts hold: the process is about to end.

@@ -110,7 +110,10 @@ impl Engine {
                 let stored = self.fill_under(&filling, token, &session).await;
                 self.keep_filled(&filling, stored, token);
             }
-            (Some(token), None) => self.release_soon(filling.name, token),
+            (Some(token), None) => {
+                self.release_soon(filling.name, token);
+                self.keep_filled(&filling, Stored::Refused, token);
+            }
             (None, _) => {}
         }
         self.finish(&filling);
@@ -118,7 +121,15 @@ impl Engine {
 
     /// Memory after Redis. Without an answer the value is as good as one loaded without Redis.
     fn keep_filled(&self, filling: &Filling, stored: Stored, token: EntryId) {
+        let is_force = filling.kind == LoadKind::Force && self.link.is_some();
+        if is_force && stored != Stored::Yes {
+            // What it was to replace may still lie in Redis, and must not be served any more.
+            self.note_unreached(filling.name);
+        }
         if stored == Stored::Refused || !self.stands(filling) {
+            if is_force {
+                self.bump(Push::key(filling.name));
+            }
             return;
         }
         let mut since = filling.since;
@@ -165,10 +176,6 @@ impl Engine {
             Ok(replies) => self.redis_answered(sent, replies),
             Err(fault) => {
                 self.redis_failed(session, &fault);
-                if filling.kind == LoadKind::Force {
-                    // It may or may not have arrived: what it was to replace must not be served any more.
-                    self.note_unreached(filling.name);
-                }
                 return Stored::Unknown;
             }
         };

@@ -91,12 +91,6 @@ impl Engine {
         true
     }
 
-    fn bump_all(&self, pushes: &[Push]) {
-        for push in pushes {
-            self.bump(*push);
-        }
-    }
-
     fn pushes(&self, target: &Target, mode: Mode) -> Vec<Push> {
         let push = |kind| move |name| Push { name, kind, mode };
         let keys = target.keys.iter().map(|key| self.namespace.key(key));
@@ -192,8 +186,8 @@ impl Engine {
             let noted = self.journal.some(BATCH);
             let pushes: Vec<Push> = noted.iter().map(|item| item.push).collect();
             self.apply(&pushes, session, link.config.command_timeout * 2).await?;
+            self.bump_all(&pushes);
             for item in noted {
-                self.bump(item.push);
                 self.journal.strike(item);
             }
         }

@@ -13,8 +13,9 @@ use redis::Value;
 use tokio::time::Instant as Deadline;
 
 use super::lookup::{bytes_of, version_of, Answer, Found, Pending, Since};
-use super::Engine;
+use super::{slots, Engine};
 use crate::envelope::{EntryId, Stamp, Version};
+use crate::epoch::Standing;
 use crate::key::{NameHash, Push};
 use crate::loads::{LoadId, LoadKind, OwnerId, Storage};
 use crate::redis::fault::{fault_of, Fault};
@@ -74,7 +75,7 @@ impl Engine {
         //    loader that starts on the replies. They are asked for even where the table knows them: a version
         //    evicted without a push would fence the load only after its loader ran.
         let since = self.since();
-        if !self.journal.is_empty() {
+        if session.is_over() || !self.journal.is_empty() {
             // Queued while this waited: Redis is not asked before it is applied. Looked at after `since` was taken,
             // because the queue is filled before its invalidation falls here for the second time.
             self.load_without_redis(pending, answer);
@@ -156,6 +157,13 @@ impl Engine {
         };
         let names = std::iter::once(self.namespace.whole()).chain(one.tags.iter().copied());
         let stamps: Option<Vec<Stamp>> = names.map(version).collect();
+        let slots = slots(one.name, &one.tags);
+        if self.epochs.standing(slots.into_iter(), since.seq) == Standing::Removed {
+            // Overtaken before it began: what it would load could not be kept, and others would wait for it.
+            self.release_on(session, one.name, token, Vec::new(), 0);
+            self.loads.lock().end(one.id);
+            return answer(one.id, Found::Retry);
+        }
         if let Some(stamps) = stamps {
             return self.lead(one, Storage::Lease(token), stamps, since, answer);
         }

@@ -323,7 +323,8 @@ impl Engine {
             pipeline.cmd("GET").arg(self.keys.entry(one.name));
         }
         let since = self.since();
-        if !self.journal.is_empty() {
+        // Looked at after `since` was taken: what is read now must be of a session and a queue that still hold then.
+        if session.is_over() || !self.journal.is_empty() {
             return Err(pending);
         }
         let replies = match session.data.send(&pipeline, budget).await {
@@ -347,7 +348,9 @@ impl Engine {
         budget: &mut Budget,
         answer: &Answer,
     ) -> Result<Vec<Pending>, Vec<Pending>> {
-        if let Some(fault) = replies.iter().find_map(fault_of) {
+        // One entry that cannot be read (of another type, say) is a miss; a server that cannot serve is another matter.
+        let unfit = |fault: &Fault| !matches!(fault, Fault::Refused(_));
+        if let Some(fault) = replies.iter().filter_map(fault_of).find(unfit) {
             self.redis_failed(session, &fault);
             return Err(pending);
         }

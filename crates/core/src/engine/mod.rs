@@ -113,11 +113,15 @@ impl Engine {
         })
     }
 
-    /// A new handle of a JavaScript context.
-    pub fn new_owner(&self) -> OwnerId {
+    /// A new handle of a JavaScript context; `None`: the engine has just ended with its last one.
+    pub fn new_owner(&self) -> Option<OwnerId> {
+        let mut living = self.living();
+        if self.is_closed() {
+            return None;
+        }
         let owner = self.owners.fetch_add(1, SeqCst) + 1;
-        self.living().insert(owner);
-        owner
+        living.insert(owner);
+        Some(owner)
     }
 
     /// A handle is closed or its context has ended. The engine ends with the last one.
@@ -184,22 +188,35 @@ impl Engine {
         }
     }
 
-    /// The local effect of an invalidation: what depends on it does not stand from here on.
-    fn bump(&self, push: Push) {
-        self.epochs.bump(push);
-        if push.kind != Kind::Key {
-            self.versions.remove(push.name);
+    /// The local effect of invalidations: what depends on them does not stand from here on.
+    fn bump_all(&self, pushes: &[Push]) {
+        for push in pushes {
+            self.epochs.bump(*push);
+            if push.kind != Kind::Key {
+                self.versions.remove(push.name);
+            }
         }
-        self.detach();
+        self.detach(pushes);
+    }
+
+    fn bump(&self, push: Push) {
+        self.bump_all(&[push]);
     }
 
     /// Loads that do not stand any more give their leases back at once: others need not wait for them.
-    fn detach(&self) {
-        let fallen: Vec<LoadId> = {
-            let loads = self.loads.lock();
-            let falls = |load: &&Load| load.token().is_some() && self.standing(load) == Standing::Removed;
-            loads.iter().filter(falls).map(|load| load.id).collect()
+    fn detach(&self, pushes: &[Push]) {
+        let falls = |load: &Load| load.token().is_some() && self.standing(load) == Standing::Removed;
+        let mut loads = self.loads.lock();
+        let fallen: Vec<LoadId> = if pushes.iter().all(|push| push.kind == Kind::Key) {
+            let latest = pushes.iter().filter_map(|push| {
+                let load = loads.latest(push.name)?;
+                falls(load).then_some(load.id)
+            });
+            latest.collect()
+        } else {
+            loads.iter().filter(|load| falls(load)).map(|load| load.id).collect()
         };
+        drop(loads);
         for id in fallen {
             let lease = self.loads.with(id, |load| {
                 let token = load.token();

@@ -100,7 +100,7 @@ async fn live(engine: &Weak<Engine>, session: &Arc<Session>) {
             }
         }
         // 4. Sleep, without keeping the engine alive: until the next beat, somebody's demand, or the end.
-        let nap = match (undrained, link.is_active(this.now())) {
+        let nap = match (undrained || link.breaker.is_open(), link.is_active(this.now())) {
             (true, _) => PROBE,
             (false, true) => BEAT,
             (false, false) => Duration::from_secs(3_600),
@@ -250,6 +250,7 @@ impl Engine {
             Pushed::Everything => {
                 link.next_channel();
                 self.versions.clear();
+                link.all_leases_changed();
             }
             Pushed::Lease(name) => link.lease_changed(name),
         }
