@@ -159,7 +159,8 @@ function print(title, results) {
 async function main() {
   const { values } = parseArgs({ options: { json: { type: 'boolean' } } })
   const results = {
-    'memory hit, 20 B': await memoryHit('x'.repeat(18)),
+    'memory hit, 20 B string': await memoryHit('x'.repeat(18)),
+    'memory hit, 20 B object': await memoryHit({ id: 1234, n: 'abcd' }),
     'memory hit, 1 KB': await memoryHit({
       list: Array.from({ length: 25 }, (_, n) => ({ id: n, name: `name of ${n}` })),
     }),

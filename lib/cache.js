@@ -56,14 +56,15 @@ class Cache {
   }
 
   async getOrSet(key, loader, options) {
-    const policy = entryOptions(options, this.#defaults)
+    const policy = options === undefined ? this.#defaults : entryOptions(options, this.#defaults)
     checkKey(key)
     if (typeof loader !== 'function') checkFunction(loader, 'loader')
     if (this.#closing !== undefined) throw new CacheClosedError()
-    policy.signal?.throwIfAborted()
+    if (policy.signal !== undefined) policy.signal.throwIfAborted()
     const flags = policy.ttlGiven === 0 ? FLAG.BYPASS : REFRESH_FLAGS[policy.refresh]
-    const data = this.#channel.probe(key, policy.ttlGiven, flags)
-    const { numbers } = this.#channel
+    const { numbers, probe } = this.#channel
+    const { ttlGiven } = policy
+    const data = flags === 0 && ttlGiven === -1 ? probe(key) : probe(key, ttlGiven, flags)
     if (numbers[0] !== PROBE.FRESH || policy.onResult !== undefined) {
       return this.#answer(key, loader, policy, flags, data)
     }

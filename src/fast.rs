@@ -137,13 +137,16 @@ unsafe extern "C" fn finalize(_: sys::napi_env, state: *mut c_void, _: *mut c_vo
     drop(unsafe { Rc::from_raw(state.cast::<Fast>()) });
 }
 
-/// `(key, ttl, flags) → value`
+/// `(key, ttl, flags) → value`; the last two may be left out together: no ttl, no flags, and two conversions less.
 unsafe extern "C" fn probe_call(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     guarded(env, || {
         // SAFETY: `env` and `info` are of this call.
         unsafe {
-            let (this, [key, ttl, flags]) = arguments::<3>(env, info)?;
-            let (ttl, flags) = (double(env, ttl)?, double(env, flags)? as u32);
+            let (this, count, [key, ttl, flags]) = arguments::<3>(env, info)?;
+            let (ttl, flags) = match count {
+                1 => (-1.0, 0),
+                _ => (double(env, ttl)?, double(env, flags)? as u32),
+            };
             let value = with_key(env, key, |key| this.probe(key, ttl, flags))?;
             Outgoing::to_napi_value(env, value)
         }
@@ -155,7 +158,7 @@ unsafe extern "C" fn lookup_call(env: sys::napi_env, info: sys::napi_callback_in
     guarded(env, || {
         // SAFETY: `env` and `info` are of this call.
         unsafe {
-            let (this, [load, ttl, flags, wait, tags]) = arguments::<5>(env, info)?;
+            let (this, _, [load, ttl, flags, wait, tags]) = arguments::<5>(env, info)?;
             let request = Request {
                 id: double(env, load)? as u64,
                 get: None,
@@ -189,7 +192,7 @@ fn guarded(env: sys::napi_env, body: impl FnOnce() -> Result<sys::napi_value>) -
 unsafe fn arguments<'a, const N: usize>(
     env: sys::napi_env,
     info: sys::napi_callback_info,
-) -> Result<(&'a Fast, [sys::napi_value; N])> {
+) -> Result<(&'a Fast, usize, [sys::napi_value; N])> {
     let mut args = [ptr::null_mut(); N];
     let mut count = N;
     let mut state = ptr::null_mut();
@@ -205,7 +208,7 @@ unsafe fn arguments<'a, const N: usize>(
         )
     })?;
     // SAFETY: set with the function, which is alive while it is called.
-    Ok((unsafe { &*state.cast::<Fast>() }, args))
+    Ok((unsafe { &*state.cast::<Fast>() }, count, args))
 }
 
 /// # Safety

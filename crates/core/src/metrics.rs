@@ -10,6 +10,11 @@ impl Counter {
         self.0.fetch_add(n, Relaxed);
     }
 
+    /// Counts one; returns the count before.
+    pub fn next(&self) -> u64 {
+        self.0.fetch_add(1, Relaxed)
+    }
+
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
@@ -18,7 +23,9 @@ impl Counter {
 
 #[derive(Debug, Default)]
 pub struct Metrics {
-    /// Calls that a fresh or a stale entry answered.
+    /// Hits of the synchronous path: one count for `hits` and `memory_hits`, an atomic operation is 5 ns of it.
+    pub probe_hits: Counter,
+    /// Other calls that a fresh or a stale entry answered.
     pub hits: Counter,
     pub misses: Counter,
     pub stale: Counter,

@@ -78,6 +78,7 @@ impl Engine {
     #[must_use]
     pub fn report(&self) -> Json {
         let metrics = &self.metrics;
+        let probed = metrics.probe_hits.get();
         let tier = |hits: &Counter, misses: &Counter| (hits.get(), misses.get());
         let (hits, misses) = tier(&metrics.hits, &metrics.misses);
         let (memory_hits, memory_misses) = tier(&metrics.memory_hits, &metrics.memory_misses);
@@ -91,16 +92,16 @@ impl Engine {
         } = memory;
         let failed = metrics.loads_failed.get() + metrics.loads_timed_out.get();
         json!({
-            "hits": hits,
+            "hits": hits + probed,
             "misses": misses,
             "stale": metrics.stale.get(),
             "errors": failed + metrics.redis_errors.get(),
-            "hitRate": rate(hits, misses),
+            "hitRate": rate(hits + probed, misses),
             "memory": {
                 "enabled": self.memory.is_some(),
-                "hits": memory_hits,
+                "hits": memory_hits + probed,
                 "misses": memory_misses,
-                "hitRate": rate(memory_hits, memory_misses),
+                "hitRate": rate(memory_hits + probed, memory_misses),
                 "entries": entries,
                 "bytes": bytes,
                 "maxBytes": max_bytes,
