@@ -37,7 +37,7 @@ impl Hot {
         if let Some(Some(slot)) = self.slots.get_mut(at) {
             if slot.name == name && slot.generation == generation {
                 slot.hits = slot.hits.wrapping_add(1);
-                if slot.hits % TOUCH_EVERY == 0 {
+                if slot.hits.is_multiple_of(TOUCH_EVERY) {
                     memory.get(name)?;
                 }
                 return Some(slot.entry.clone());

@@ -354,7 +354,7 @@ impl Engine {
 
     /// Resolves when a load has ended, or after five seconds.
     pub async fn await_load(&self, id: LoadId) {
-        let done = self.loads.with(id, |load| load.done());
+        let done = self.loads.with(id, crate::loads::Load::done);
         if let Some(mut done) = done {
             // An error means that the load is gone: ended, too. After a while the caller looks whether its context
             // still lives.

@@ -118,7 +118,7 @@ impl Engine {
     fn count_memory_hit(&self, began: Instant) {
         let count = self.metrics.probe_hits.next();
         // Every 64th: two looks at the clock would be a fifth of the whole hit.
-        if count % 64 == 0 {
+        if count.is_multiple_of(64) {
             let taken = self.now().saturating_sub(began);
             self.metrics.memory_latency.record(taken);
         }
