@@ -45,7 +45,7 @@ impl Fast {
         owner: OwnerId,
         numbers: Float64Array,
         lookups: Rc<RefCell<Vec<Request>>>,
-        env: &Env,
+        env: Env,
     ) -> Result<[Unknown<'static>; 2]> {
         let state = Rc::new(Self {
             engine,
@@ -102,7 +102,7 @@ pub fn refreshing(flags: u32) -> Refreshing {
 
 /// A JavaScript function over shared state; it drops its share with itself.
 fn function(
-    env: &Env,
+    env: Env,
     name: &CStr,
     call: unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value,
     state: Rc<Fast>,

@@ -113,7 +113,7 @@ impl NativeCache {
     pub fn fast_functions(&self, env: Env, numbers: Float64Array) -> Result<Vec<Unknown<'static>>> {
         let lookups = Rc::clone(&self.lookups);
         let engine = Arc::clone(&self.engine);
-        Ok(Fast::functions(engine, self.owner, numbers, lookups, &env)?.into())
+        Ok(Fast::functions(engine, self.owner, numbers, lookups, env)?.into())
     }
 
     /// Counts a caller that joined a load of this context; `done`: its value was there, only not stored yet.

@@ -6,7 +6,7 @@
 //!    that engines run on · 7. [`farewell`] signals
 
 mod config;
-mod farewell;
+pub mod farewell;
 mod fast;
 mod handle;
 mod outbox;
