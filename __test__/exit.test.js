@@ -3,10 +3,10 @@
 
 const assert = require('node:assert/strict')
 const { describe, before, after, test } = require('node:test')
-const { freshNamespace, sleep, timed } = require('./support/kit.js')
+const { eventually, freshNamespace, sleep, timed } = require('./support/kit.js')
 const { usePeer } = require('./support/peer.js')
 const { freePort } = require('./support/ports.js')
-const { startProxy } = require('./support/proxy.js')
+const { startProxy, useProxy } = require('./support/proxy.js')
 const { startRedis } = require('./support/redis.js')
 const { runScript } = require('./support/script.js')
 
@@ -87,6 +87,20 @@ describe('exit', () => {
     }
   })
 
+  test('a waitUntil that throws does not keep the process alive', async () => {
+    for (const server of [false, redis.url]) {
+      const options = JSON.stringify({ redis: server, namespace: freshNamespace() })
+
+      const { code, said, lingered, stderr } = await runScript(`
+        const waitUntil = () => { throw new Error('outside of a request') }
+        const cache = tidecache.createCache({ ...${options}, waitUntil, logger: { warn() {} } })
+        say(await cache.getOrSet('k', () => 'loaded'))`)
+
+      assert.deepEqual([code, said], [0, ['loaded']], stderr)
+      assert.ok(lingered <= 200, `lingered ${lingered} ms`)
+    }
+  })
+
   test('waiting for the lease of another process keeps the process alive', async (t) => {
     const options = { redis: redis.url, namespace: freshNamespace() }
     const holder = await usePeer(t, options)
@@ -137,6 +151,28 @@ describe('exit', () => {
     assert.equal(await reader.get('k'), undefined)
   })
 
+  for (const [name, leave] of [
+    ['close()', 'await cache.close(); process.exit(0)'],
+    ['process.exit()', 'process.exit(0)'],
+  ]) {
+    test(`I6 nothing lost: an invalidation that was not awaited is sent before ${name} is done, also at boot`, async (t) => {
+      const options = { redis: redis.url, namespace: freshNamespace() }
+      const reader = await usePeer(t, options)
+
+      for (let i = 0; i < 3; i++) {
+        await reader.set('k', 'old')
+        const { code } = await runScript(`
+          const cache = tidecache.createCache(${JSON.stringify(options)})
+          cache.invalidate('k')
+          ${leave}`)
+
+        assert.equal(code, 0)
+        await sleep(50)
+        assert.equal(await reader.get('k'), undefined)
+      }
+    })
+  }
+
   test('process.exit() while Redis is a black hole takes at most 100 ms more', async () => {
     const options = JSON.stringify({ redis: holes.url, namespace: freshNamespace() })
 
@@ -151,6 +187,29 @@ describe('exit', () => {
 
     assert.equal(code, 3)
     assert.ok(lingered <= 200, `lingered ${lingered} ms`)
+  })
+
+  test('process.exit() with 8 caches that owe something to a Redis gone silent takes no longer than with one', async (t) => {
+    const link = await useProxy(t, redis.port)
+    const options = JSON.stringify({ redis: link.url, namespace: freshNamespace() })
+    const script = runScript(`
+      const caches = Array.from({ length: 8 }, (_, i) => {
+        return tidecache.createCache({ ...${options}, namespace: 'n' + i + ${options}.namespace })
+      })
+      await Promise.all(caches.map((cache) => cache.ready()))
+      for (const cache of caches) cache.getOrSet('k', () => new Promise(() => {})).catch(() => {})
+      await sleep(600)
+      const receipts = await Promise.all(caches.map((cache) => cache.invalidate('other')))
+      say(receipts.map(({ redis }) => redis))
+      process.exit(3)`)
+    await eventually(() => link.open > 0, 5_000)
+    await sleep(300)
+    link.freeze()
+
+    const { code, said, lingered } = await script
+
+    assert.deepEqual([code, said], [3, [Array(8).fill('queued')]])
+    assert.ok(lingered <= 250, `lingered ${lingered} ms`)
   })
 
   test('an uncaught error ends the process as it would without a cache', async () => {

@@ -5,11 +5,17 @@
 const assert = require('node:assert/strict')
 const { describe, test, before, after } = require('node:test')
 const { freshNamespace, sleep, timed } = require('./support/kit.js')
-const { usePeers } = require('./support/peer.js')
-const { startRedis } = require('./support/redis.js')
+const { usePeer, usePeers } = require('./support/peer.js')
+const { startRedis, useRedis } = require('./support/redis.js')
+const { open } = require('./support/setups.js')
 
 /** A lease that nobody renews lapses within this. */
 const LAPSE = 5_500
+
+/** How many commands a server has processed. */
+async function commandsOf(server) {
+  return Number(/total_commands_processed:(\d+)/.exec(await server.command('INFO', 'stats'))[1])
+}
 
 describe('leases', { concurrency: 4 }, () => {
   let redis
@@ -99,5 +105,26 @@ describe('leases', { concurrency: 4 }, () => {
     assert.equal(await code, 'ERR_CACHE_TIMEOUT')
     assert.equal(value, 'waiter')
     assert.ok(ms <= 700, `took ${ms} ms`)
+  })
+
+  test('a waiter whose watch of the lease is refused honours waitTimeout, and asks Redis seldom', async (t) => {
+    const server = await useRedis(t)
+    await server.command('ACL', 'SETUSER', 'app', 'on', '>pw', '~*', '&*', '+@all', '-client|caching')
+    const namespace = freshNamespace()
+    const cache = open(t, { redis: { url: server.url, username: 'app', password: 'pw' }, namespace })
+    const holder = await usePeer(t, { redis: server.url, namespace })
+    await Promise.all([cache.ready(), holder.ready()])
+    const held = holder.getOrSet('k', { value: 'holder', gate: 'g' })
+    await holder.began('g')
+
+    const before = await commandsOf(server)
+    const { value, ms } = await timed(() => cache.getOrSet('k', () => 'own', { waitTimeout: '500ms' }))
+    const commands = (await commandsOf(server)) - before
+
+    assert.equal(value, 'own')
+    assert.ok(ms >= 400 && ms <= 900, `waited ${ms} ms`)
+    assert.ok(commands <= 300, `${commands} commands in ${ms} ms`)
+    await holder.release('g')
+    assert.equal(await held, 'holder')
   })
 })

@@ -27,7 +27,9 @@ inBothSetups((open) => {
     gate.resolve('loaded')
     await Promise.all(loads)
 
-    t.diagnostic(`alone ${alone.toFixed(0)} ms, with loads ${ms.toFixed(0)} ms, health() beside ${beside.toFixed(0)} ms`)
+    t.diagnostic(
+      `alone ${alone.toFixed(0)} ms, with loads ${ms.toFixed(0)} ms, health() beside ${beside.toFixed(0)} ms`,
+    )
     const allowed = 4 * alone + 200
     assert.ok(ms <= allowed, `${ms} ms with loads, ${alone} ms alone`)
     assert.ok(beside <= allowed, `health() waited ${beside} ms`)

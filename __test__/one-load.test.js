@@ -3,9 +3,10 @@
 
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
-const { clock, freshNamespace, long, percentile } = require('./support/kit.js')
+const { DECIMAL, Decimal } = require('./support/codec.js')
+const { clock, counted, freshNamespace, long, percentile } = require('./support/kit.js')
 const { usePeer, usePeers } = require('./support/peer.js')
-const { withRedis } = require('./support/setups.js')
+const { open, withRedis } = require('./support/setups.js')
 
 const LOAD = 50
 
@@ -63,6 +64,23 @@ withRedis('one load', (redis) => {
     assert.deepEqual([...new Set(failures)], ['down'])
     assert.ok(loads <= 8, `${loads} loads for 4 processes`)
     assert.ok(took <= 3 * LOAD + 150, `the last caller was answered after ${took} ms`)
+  })
+
+  test('I4 one load: an entry of another release that cannot be decoded is one load for 50 callers', async (t) => {
+    const same = options()
+    const other = open(t, { ...same, types: [DECIMAL] })
+    await other.set('here', new Decimal('1.5'))
+    await other.set('there', new Decimal('1.5'))
+    const [cache, peer] = [open(t, same), await usePeer(t, same)]
+    const loader = counted('loaded', LOAD)
+
+    const reads = await Promise.all(Array.from({ length: 50 }, () => cache.getOrSet('here', loader)))
+    const elsewhere = await peer.readAll(Array(50).fill('there'), { value: 'loaded', ms: LOAD })
+
+    assert.deepEqual([new Set(reads), loader.calls], [new Set(['loaded']), 1])
+    assert.ok(elsewhere.every(({ value }) => value === 'loaded'))
+    assert.equal(await peer.loads('there'), 1)
+    assert.equal(await other.get('here'), 'loaded')
   })
 
   test('I4 one load: who asks while another process loads waits for that load', async (t) => {

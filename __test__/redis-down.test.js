@@ -4,10 +4,12 @@
 const assert = require('node:assert/strict')
 const { rmSync } = require('node:fs')
 const { describe, test } = require('node:test')
-const { eventually, freshNamespace, percentile, sleep } = require('./support/kit.js')
+const { eventually, failing, freshNamespace, percentile, read, sleep } = require('./support/kit.js')
 const { usePeer, usePeers } = require('./support/peer.js')
 const { freePort } = require('./support/ports.js')
+const { useProxy } = require('./support/proxy.js')
 const { useRedis } = require('./support/redis.js')
+const { open } = require('./support/setups.js')
 
 const COMMAND = 250
 const LOAD = 20
@@ -131,6 +133,45 @@ describe('Redis down', { concurrency: 4 }, () => {
     }
     const heard = async () => (await b.readAll(keys, { value: 'new' })).every(({ value }) => value === 'new')
     await eventually(heard, 2_000, 'the peer hears of them')
+  })
+
+  test('I5 Redis never hurts: out of memory, a lost connection is made again and invalidations are applied', async (t) => {
+    const redis = await useRedis(t)
+    const proxy = await useProxy(t, redis.port)
+    const cache = open(t, { redis: proxy.url })
+    await cache.set('k', 'old')
+    await redis.command('CONFIG', 'SET', 'maxmemory', '1')
+    const before = proxy.accepted
+    await proxy.cut()
+    await eventually(async () => (await cache.health()).status === 'degraded')
+
+    await proxy.heal()
+    await eventually(async () => (await cache.health()).status === 'ok', 3_000, 'connected again')
+
+    assert.ok(proxy.accepted > before)
+    for (const target of ['k', { tag: 't' }, { all: true }]) {
+      assert.deepEqual(await cache.invalidate(target), { redis: 'applied' })
+    }
+    assert.equal(await cache.getOrSet('k', () => 'new'), 'new')
+  })
+
+  test('staleIfError serves the old value when Redis and the loader are down, for as long as it allows', async (t) => {
+    const redis = await useRedis(t)
+    const cache = open(t, { redis: { url: redis.url, isolated: '300ms' } })
+    const options = { ttl: '200ms', staleWhileRevalidate: 0, staleIfError: '1h' }
+    await cache.set('k', 'old', options)
+    await cache.set('gone', 'old', options)
+    await redis.kill()
+    await cache.invalidate('gone')
+
+    const began = Date.now()
+    while (Date.now() - began < 1_500) {
+      const { value, outcome } = await read(cache, 'k', failing(new Error('down')), { ...options, ttl: '1ms' })
+      assert.deepEqual([value, outcome], ['old', 'stale'], `${Date.now() - began} ms after Redis was lost`)
+      await sleep(50)
+    }
+    assert.equal(await cache.getOrSet('k', () => 'new', options), 'new')
+    await assert.rejects(cache.getOrSet('gone', failing(new Error('down')), options), /^Error: down$/)
   })
 
   const refusals = {

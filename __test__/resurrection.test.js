@@ -4,9 +4,10 @@
 
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
-const { freshNamespace, gated, sleep, within } = require('./support/kit.js')
+const { eventually, freshNamespace, gated, sleep, within } = require('./support/kit.js')
 const { usePeers } = require('./support/peer.js')
-const { inBothSetups, withRedis } = require('./support/setups.js')
+const { useRedis } = require('./support/redis.js')
+const { inBothSetups, open, withRedis } = require('./support/setups.js')
 
 /** What invalidates the key while a load of it is under way; `late` is a tag its loader names at its end. */
 const LATE = 'a tag its loader names later'
@@ -176,4 +177,35 @@ withRedis('between processes', (redis) => {
       assert.equal(await a.getOrSet('k', { value: 'newer' }, OPTIONS), 'new')
     })
   }
+})
+
+test('I1 read-your-writes: after a queued invalidation, who waited for a lease does not bring the old entry back', async (t) => {
+  const redis = await useRedis(t)
+  const namespace = freshNamespace()
+  const [old] = await usePeers(t, 1, { redis: redis.url, namespace })
+  await old.set('k', 'old')
+  const [entry] = await redis.command('KEYS', `${namespace}:e:*`)
+  const lease = entry.replace(':e:', ':l:')
+  await redis.command('COPY', entry, 'saved')
+  await redis.command('ACL', 'SETUSER', 'app', 'on', '>pw', '~*', '&*', '+@all')
+  const cache = open(t, { redis: { url: redis.url, username: 'app', password: 'pw' }, namespace })
+  await cache.ready()
+
+  // Another process holds the lease: it loaded before the invalidation and fills after it, which Redis does not know of.
+  await redis.command('DEL', entry)
+  await redis.command('SET', lease, '0123456789abcdef', 'PX', '60000')
+  const waiting = cache.getOrSet('k', () => 'loaded by the waiter')
+  await sleep(100)
+  await redis.command('ACL', 'SETUSER', 'app', '-unlink')
+  assert.deepEqual(await cache.invalidate('k'), { redis: 'queued' })
+  await redis.command('COPY', 'saved', entry)
+  await redis.command('DEL', lease)
+
+  await within(waiting, 2_000)
+  assert.notEqual(await cache.getOrSet('k', () => 'new'), 'old')
+  assert.notEqual(await cache.get('k'), 'old')
+
+  await redis.command('ACL', 'SETUSER', 'app', '+unlink')
+  await eventually(async () => (await old.get('k')) !== 'old', 2_000, 'the queue is drained')
+  assert.notEqual(await cache.getOrSet('k', () => 'new'), 'old')
 })

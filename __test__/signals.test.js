@@ -82,7 +82,7 @@ describe('signals', { skip: process.platform === 'win32' }, () => {
   })
 
   test('a listener that only ends the process when it is alone (signal-exit) ends it', async () => {
-    const { signal, left, stderr } = await holder(`
+    const { signal, stderr } = await holder(`
       const alone = () => {
         if (process.listenerCount('SIGTERM') > 1) return
         process.removeListener('SIGTERM', alone)
@@ -92,6 +92,5 @@ describe('signals', { skip: process.platform === 'win32' }, () => {
       process.kill(process.pid, 'SIGTERM')`)
 
     assert.equal(signal, 'SIGTERM', stderr)
-    t_left(left)
   })
 })

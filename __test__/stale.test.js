@@ -4,8 +4,8 @@
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
 const { counted, eventually, failing, freshNamespace, read, sleep, timed, within } = require('./support/kit.js')
-const { usePeers } = require('./support/peer.js')
-const { inBothSetups, withRedis } = require('./support/setups.js')
+const { usePeer, usePeers } = require('./support/peer.js')
+const { inBothSetups, open, withRedis } = require('./support/setups.js')
 
 const SWR = { ttl: '150ms', staleWhileRevalidate: '1m' }
 const ON_ERROR = { ttl: '150ms', staleWhileRevalidate: 0, staleIfError: '1m' }
@@ -172,9 +172,47 @@ inBothSetups((open) => {
     assert.notEqual(await within(Promise.all(given), 1_000, 'never'), 'never')
     assert.equal(await cache.get('k'), 'new')
   })
+
+  test('a waitUntil that throws changes nothing: not for callers who join, not for the refresh', async (t) => {
+    const warnings = []
+    const cache = await withStaleEntry(t, SWR, {
+      waitUntil() {
+        throw new Error('outside of a request')
+      },
+      logger: { warn: (text) => warnings.push(String(text)) },
+    })
+    const loader = counted('new', 50)
+
+    const reads = Promise.all(Array.from({ length: 5 }, () => cache.getOrSet('k', loader, { ...SWR, ttl: '1m' })))
+    assert.deepEqual(await within(reads, 1_000, 'never'), Array(5).fill('old'))
+    assert.equal(await cache.getOrSet('cold', () => 'loaded'), 'loaded')
+
+    await eventually(async () => (await cache.get('k')) === 'new')
+    assert.equal(loader.calls, 1)
+    assert.ok(
+      warnings.some((text) => text.includes('waitUntil')),
+      String(warnings),
+    )
+  })
 })
 
 withRedis('between processes', (redis) => {
+  test('callers of an entry that went stale in Redis are all served when waitUntil throws', async (t) => {
+    const options = { redis: redis.url, namespace: freshNamespace() }
+    const peer = await usePeer(t, options)
+    await peer.set('k', 'old', SWR)
+    await sleep(200)
+    const waitUntil = () => {
+      throw new Error('outside of a request')
+    }
+    const cache = open(t, { ...options, waitUntil })
+    await cache.ready()
+
+    const reads = Promise.all(Array.from({ length: 3 }, () => cache.getOrSet('k', () => 'new', SWR)))
+
+    assert.deepEqual(await within(reads, 1_000, 'never'), Array(3).fill('old'))
+  })
+
   test('a stale entry is refreshed once in the fleet', async (t) => {
     const peers = await usePeers(t, 3, { redis: redis.url, namespace: freshNamespace() })
     await peers[0].set('k', 'old', SWR)

@@ -183,7 +183,12 @@ class Flight {
       key: this.#key,
       signal,
       get previous() {
-        return previous === undefined ? undefined : codec.decode(previous.codec, previous.data)
+        try {
+          return previous === undefined ? undefined : codec.decode(previous.codec, previous.data)
+        } catch {
+          // What another release or another codec wrote is no help to this loader.
+          return undefined
+        }
       },
       ttl(duration) {
         wishes.ttl = ttlMs(duration, 'ctx.ttl')
