@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use redis::Value;
 
-use super::lookup::{lifetimes, version_of};
+use super::judge::{lifetimes, version_of};
 use super::{slots, Engine};
 use crate::clock::Instant;
 use crate::envelope::{EntryId, Envelope, Payload, Policy, Stamp, Version};

@@ -12,19 +12,18 @@ use std::time::Duration;
 use redis::Value;
 use tokio::time::Instant as Deadline;
 
-use super::lookup::{bytes_of, version_of, Answer, Found, Pending, Since};
+use super::hold::LEASE;
+use super::judge::{bytes_of, version_of, Since};
+use super::lookup::{Answer, Found, Pending};
 use super::{slots, Engine};
 use crate::envelope::{EntryId, Stamp, Version};
 use crate::epoch::Standing;
 use crate::key::{NameHash, Push};
-use crate::loads::{LoadId, LoadKind, OwnerId, Storage};
+use crate::loads::{LoadKind, Storage};
 use crate::redis::fault::{fault_of, Fault};
 use crate::redis::script::{Script, ScriptCall};
 use crate::redis::session::Session;
 use crate::redis::wire::Budget;
-
-/// Life of a lease whose holder lives; renewed every quarter of it. A dead holder's ends after at most this.
-const LEASE: u64 = 4_000;
 
 /// Reads of one key that find an entry of no use again and again (another process keeps writing what this one
 /// cannot read) end in a load of one's own.
@@ -337,89 +336,12 @@ impl Engine {
         (timeout.unwrap_or_default().as_millis() as u64 * 2).clamp(100, LEASE)
     }
 
-    fn process_id(&self) -> Vec<u8> {
+    pub(super) fn process_id(&self) -> Vec<u8> {
         format!("{:016x}", self.process).into_bytes()
     }
 
     fn is_own_failure(&self, lease: &[u8]) -> bool {
         lease.first() == Some(&b'F') && lease[1..] == self.process_id()[..]
-    }
-
-    // --- renewal and release ------------------------------------------------------------------------------
-
-    fn renew_soon(self: &Arc<Self>, granted: Vec<(LoadId, NameHash, EntryId)>, session: &Arc<Session>) {
-        if granted.is_empty() {
-            return;
-        }
-        let (engine, session) = (Arc::clone(self), Arc::clone(session));
-        self.runtime.spawn(async move { engine.renew(granted, &session).await });
-    }
-
-    async fn renew(&self, leases: Vec<(LoadId, NameHash, EntryId)>, session: &Arc<Session>) {
-        let Some(link) = &self.link else { return };
-        let calls: Vec<ScriptCall> = leases
-            .iter()
-            .map(|(_, name, token)| {
-                ScriptCall::new(Script::Renew)
-                    .key(self.keys.lease(*name))
-                    .arg(*token)
-                    .number(LEASE)
-            })
-            .collect();
-        let mut budget = Budget::new(link.config.command_timeout);
-        if let Err(fault) = session.data.scripts(&calls, &mut budget).await {
-            self.redis_failed(session, &fault);
-        }
-    }
-
-    /// A sign of life of a JavaScript context: prolongs the leases of its loads.
-    pub fn renew_owner(&self, owner: OwnerId) {
-        let now = self.now();
-        let held: Vec<_> = self
-            .loads
-            .lock()
-            .iter_mut()
-            .filter(|load| load.owner == owner)
-            .filter_map(|load| {
-                load.alive = now;
-                Some((load.id, load.name, load.token()?))
-            })
-            .collect();
-        if let Some(session) = self.trusted_session() {
-            self.me().renew_soon(held, &session);
-        }
-    }
-
-    /// Gives a lease back in the background.
-    pub(super) fn release_soon(&self, name: NameHash, token: EntryId) {
-        if let Some(session) = self.link.as_ref().and_then(|link| link.session()) {
-            self.release_on(&session, name, token, Vec::new(), 0);
-        }
-    }
-
-    pub(super) fn release_on(&self, session: &Arc<Session>, name: NameHash, token: EntryId, mark: Vec<u8>, life: u64) {
-        let call = self.release_call(name, token, mark, life);
-        let (engine, session) = (self.me(), Arc::clone(session));
-        self.runtime.spawn(async move {
-            let Some(link) = &engine.link else { return };
-            let mut budget = Budget::new(link.config.command_timeout);
-            if let Err(fault) = session.data.scripts(&[call], &mut budget).await {
-                engine.redis_failed(&session, &fault);
-            }
-        });
-    }
-
-    pub(super) fn release_call(&self, name: NameHash, token: EntryId, mark: Vec<u8>, life: u64) -> ScriptCall {
-        ScriptCall::new(Script::Release)
-            .key(self.keys.lease(name))
-            .arg(token)
-            .arg(mark)
-            .number(life)
-    }
-
-    /// The mark that a failed load leaves: `F` and whose it is.
-    pub(super) fn failure_mark(&self) -> Vec<u8> {
-        [b"F".to_vec(), self.process_id()].concat()
     }
 }
 

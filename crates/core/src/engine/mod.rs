@@ -1,11 +1,13 @@
 //! The engine: one per process and (namespace, Redis). It owns the tiers and takes every decision.
 //!
-//! Files in the order of a call: `probe` (memory, synchronous) → `lookup` (Redis, batched) → `lease` (who may
-//! load) → `fill` (the value back) · `write` (set) · `invalidate` · `supervise` (the link's life) ·
-//! `report` (metrics, health).
+//! Files in the order of a call: `probe` (memory, synchronous) → `lookup` (Redis, batched) → `judge` (what an entry
+//! is worth) → `lease` (who may load) → `hold` (renew, release) → `fill` (the value back) · `write` (set) ·
+//! `invalidate` · `supervise` (the link's life) · `report` (metrics, health).
 
 mod fill;
+mod hold;
 mod invalidate;
+mod judge;
 mod lease;
 mod lookup;
 mod probe;

@@ -149,6 +149,11 @@ impl Engine {
                 }
             }
         }
+        if read.refresh == Refreshing::Bypass {
+            // Its loader runs without further questions.
+            self.metrics.loads_started.add(1);
+            self.metrics.misses.add(1);
+        }
         let force = read.refresh == Refreshing::Force;
         if force {
             // Older loads of the key must not be stored over what this one brings.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use redis::Value;
 use tokio::time::timeout;
 
-use super::lookup::{bytes_of, version_of};
+use super::judge::{bytes_of, version_of};
 use super::Engine;
 use crate::config::RedisConfig;
 use crate::envelope::Reign;
@@ -207,7 +207,7 @@ impl Engine {
     }
 
     /// A namespace version that differs from ours without a push means that one was lost: everything falls.
-    fn check_namespace(&self, reply: &Value, reign: Reign, since: super::lookup::Since) {
+    fn check_namespace(&self, reply: &Value, reign: Reign, since: super::judge::Since) {
         let whole = self.namespace.whole();
         let known = self.versions.get(whole);
         match (version_of(reply, reign), known) {

@@ -1,0 +1,91 @@
+//! Holding a lease: renewed while its holder gives signs of life, given back as soon as it is of no use.
+
+use std::sync::Arc;
+
+use super::Engine;
+use crate::envelope::EntryId;
+use crate::key::NameHash;
+use crate::loads::{LoadId, OwnerId};
+use crate::redis::script::{Script, ScriptCall};
+use crate::redis::session::Session;
+use crate::redis::wire::Budget;
+
+/// Life of a lease whose holder lives; renewed every quarter of it. A dead holder's ends after at most this.
+pub(super) const LEASE: u64 = 4_000;
+
+impl Engine {
+    pub(super) fn renew_soon(self: &Arc<Self>, granted: Vec<(LoadId, NameHash, EntryId)>, session: &Arc<Session>) {
+        if granted.is_empty() {
+            return;
+        }
+        let (engine, session) = (Arc::clone(self), Arc::clone(session));
+        self.runtime.spawn(async move { engine.renew(granted, &session).await });
+    }
+
+    async fn renew(&self, leases: Vec<(LoadId, NameHash, EntryId)>, session: &Arc<Session>) {
+        let Some(link) = &self.link else { return };
+        let calls: Vec<ScriptCall> = leases
+            .iter()
+            .map(|(_, name, token)| {
+                ScriptCall::new(Script::Renew)
+                    .key(self.keys.lease(*name))
+                    .arg(*token)
+                    .number(LEASE)
+            })
+            .collect();
+        let mut budget = Budget::new(link.config.command_timeout);
+        if let Err(fault) = session.data.scripts(&calls, &mut budget).await {
+            self.redis_failed(session, &fault);
+        }
+    }
+
+    /// A sign of life of a JavaScript context: prolongs the leases of its loads.
+    pub fn renew_owner(&self, owner: OwnerId) {
+        let now = self.now();
+        let held: Vec<_> = self
+            .loads
+            .lock()
+            .iter_mut()
+            .filter(|load| load.owner == owner)
+            .filter_map(|load| {
+                load.alive = now;
+                Some((load.id, load.name, load.token()?))
+            })
+            .collect();
+        if let Some(session) = self.trusted_session() {
+            self.me().renew_soon(held, &session);
+        }
+    }
+
+    /// Gives a lease back in the background.
+    pub(super) fn release_soon(&self, name: NameHash, token: EntryId) {
+        if let Some(session) = self.link.as_ref().and_then(|link| link.session()) {
+            self.release_on(&session, name, token, Vec::new(), 0);
+        }
+    }
+
+    pub(super) fn release_on(&self, session: &Arc<Session>, name: NameHash, token: EntryId, mark: Vec<u8>, life: u64) {
+        let call = self.release_call(name, token, mark, life);
+        let (engine, session) = (self.me(), Arc::clone(session));
+        self.runtime.spawn(async move {
+            let Some(link) = &engine.link else { return };
+            let mut budget = Budget::new(link.config.command_timeout);
+            if let Err(fault) = session.data.scripts(&[call], &mut budget).await {
+                engine.redis_failed(&session, &fault);
+            }
+        });
+    }
+
+    pub(super) fn release_call(&self, name: NameHash, token: EntryId, mark: Vec<u8>, life: u64) -> ScriptCall {
+        ScriptCall::new(Script::Release)
+            .key(self.keys.lease(name))
+            .arg(token)
+            .arg(mark)
+            .number(life)
+    }
+
+    /// The mark that a failed load leaves: `F` and whose it is.
+    pub(super) fn failure_mark(&self) -> Vec<u8> {
+        [b"F".to_vec(), self.process_id()].concat()
+    }
+}

@@ -1,0 +1,229 @@
+//! What an entry from Redis is worth: whole, ours, of this reign, and of the current versions of what it depends on.
+//!
+//! An entry is condemned only by a version that was fetched now: the local table may be older than the entry, and two
+//! processes would reload each other's entries without end.
+
+use std::sync::Arc;
+
+use redis::Value;
+
+use super::lookup::Pending;
+use super::{slots, Engine};
+use crate::clock::{Instant, MS};
+use crate::envelope::{Envelope, Policy, Reign, Stamp, Version};
+use crate::epoch::{Slot, Standing};
+use crate::freshness::{freshness, Freshness, Lifetimes};
+use crate::key::{HashedMap, NameHash};
+use crate::memory::{Entry, NewEntry};
+use crate::redis::fault::Fault;
+use crate::redis::session::Session;
+use crate::redis::wire::Budget;
+use crate::versions::parse_version;
+
+/// What the bytes in Redis are worth.
+pub(super) enum Verdict {
+    Usable(Entry, Freshness),
+    Bad(Vec<u8>),
+    Nothing,
+}
+
+/// A reply to GET, taken apart once.
+pub(super) enum Opened<'a> {
+    Nothing,
+    Malformed(Vec<u8>),
+    Whole(Envelope<'a>),
+}
+
+impl<'a> Opened<'a> {
+    pub(super) fn new(reply: &'a Value) -> Self {
+        let Some(bytes) = bytes_of(reply) else {
+            return Self::Nothing;
+        };
+        match Envelope::decode(bytes) {
+            Ok(envelope) => Self::Whole(envelope),
+            Err(_) => Self::Malformed(Envelope::id_as_it_lies(bytes)),
+        }
+    }
+
+    fn stamps(&self) -> &[Stamp] {
+        match self {
+            Self::Whole(envelope) => &envelope.stamps,
+            _ => &[],
+        }
+    }
+}
+
+/// Where a version comes from.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Current {
+    /// The local table.
+    Known(Version),
+    /// The table differs from an entry: to be fetched.
+    Doubtful,
+    Fetched(Version),
+}
+
+/// `None`: Redis has no such version any more.
+#[derive(Default)]
+pub(super) struct Versions(HashedMap<NameHash, Option<Current>>);
+
+/// The point from which an entry read now is judged later.
+#[derive(Clone, Copy)]
+pub(super) struct Since {
+    pub seq: u64,
+    pub channel: u64,
+    pub start: Instant,
+}
+
+impl Engine {
+    /// The versions that the entries depend on: from the table, or fetched where it has none or where it
+    /// would condemn an entry.
+    pub(super) async fn current_versions(
+        &self,
+        opened: &[Opened<'_>],
+        session: &Arc<Session>,
+        budget: &mut Budget,
+    ) -> Result<Versions, Fault> {
+        let mut versions = Versions::default();
+        let is_coherent = self.link.as_ref().is_some_and(|link| link.is_coherent(self.now()));
+        let known_version = |name| is_coherent.then(|| self.versions.get(name)).flatten();
+        let mut doubtful: Vec<NameHash> = Vec::new();
+        for stamp in opened.iter().flat_map(Opened::stamps) {
+            let known = versions
+                .0
+                .entry(stamp.name)
+                .or_insert_with(|| known_version(stamp.name).map(Current::Known));
+            if *known == Some(Current::Known(stamp.version)) {
+                continue;
+            }
+            if *known != Some(Current::Doubtful) {
+                *known = Some(Current::Doubtful);
+                doubtful.push(stamp.name);
+            }
+        }
+        let mut pipeline = redis::Pipeline::with_capacity(doubtful.len());
+        for name in &doubtful {
+            pipeline.cmd("GET").arg(self.keys.versions(*name));
+        }
+        let since = self.since();
+        let replies = session.data.all(&pipeline, budget).await?;
+        for (name, reply) in doubtful.into_iter().zip(replies) {
+            let version = version_of(&reply, session.reign);
+            if let Some(version) = version {
+                self.install_version(name, version, since);
+            }
+            versions.0.insert(name, version.map(Current::Fetched));
+        }
+        Ok(versions)
+    }
+
+    /// What an entry from Redis is worth: whole, ours, of this reign, and of the current versions.
+    pub(super) fn judge(
+        &self,
+        one: &Pending,
+        opened: Opened<'_>,
+        since: Since,
+        session: &Session,
+        versions: &Versions,
+    ) -> Verdict {
+        let envelope = match opened {
+            Opened::Nothing => return Verdict::Nothing,
+            Opened::Malformed(id) => {
+                self.metrics.redis_errors.add(1);
+                return Verdict::Bad(id);
+            }
+            Opened::Whole(envelope) => envelope,
+        };
+        let bad = || Verdict::Bad(envelope.id.to_vec());
+        if envelope.key != &*one.key || envelope.reign != session.reign {
+            return bad();
+        }
+        let mut marked_stale = envelope.marked_stale;
+        let mut proof = since.start;
+        for stamp in &envelope.stamps {
+            let version = match versions.0.get(&stamp.name) {
+                Some(Some(Current::Fetched(version))) => *version,
+                Some(Some(Current::Known(version))) => {
+                    // What the table vouches for is proven as of the last heartbeat only.
+                    proof = proof.min(self.link.as_ref().map_or(proof, |link| link.basis()));
+                    *version
+                }
+                _ => return bad(),
+            };
+            if version.removed != stamp.version.removed || version.reign != stamp.version.reign {
+                return bad();
+            }
+            marked_stale |= version.staled != stamp.version.staled;
+        }
+        let entry = self.entry_of(one, &envelope, since, proof, marked_stale, session);
+        let fresh = freshness(&entry.head().life, one.read.ttl, marked_stale, self.now());
+        Verdict::Usable(entry, fresh)
+    }
+
+    fn entry_of(
+        &self,
+        one: &Pending,
+        envelope: &Envelope<'_>,
+        since: Since,
+        proof: Instant,
+        marked_stale: bool,
+        session: &Session,
+    ) -> Entry {
+        let tags: Vec<NameHash> = envelope.stamps.iter().skip(1).map(|s| s.name).collect();
+        let now = self.now();
+        let age = session.server_time(&*self.clock).saturating_sub(envelope.created);
+        Entry::new(&NewEntry {
+            key: &one.key,
+            payload: envelope.payload,
+            codec: envelope.codec,
+            ascii: envelope.ascii,
+            life: lifetimes(now.saturating_sub(age * MS), &envelope.policy),
+            id: envelope.id,
+            since: since.seq,
+            channel: since.channel,
+            proof,
+            marked_stale,
+            slots: &slots(one.name, &tags),
+        })
+    }
+
+    pub(super) fn install_version(&self, name: NameHash, version: Version, since: Since) {
+        let slot = self.version_slot(name);
+        let stamp = Stamp { name, version };
+        self.versions.install(stamp, || {
+            self.channel() == since.channel && self.epochs.standing([slot].into_iter(), since.seq) == Standing::Stands
+        });
+    }
+
+    fn version_slot(&self, name: NameHash) -> Slot {
+        if name == self.namespace.whole() {
+            Slot::namespace()
+        } else {
+            Slot::of(name)
+        }
+    }
+}
+
+/// Reads a version out of a reply; `None` where it is none.
+pub(super) fn version_of(reply: &Value, reign: Reign) -> Option<Version> {
+    parse_version(bytes_of(reply)?, reign)
+}
+
+pub(super) fn bytes_of(value: &Value) -> Option<&[u8]> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes),
+        Value::SimpleString(text) => Some(text.as_bytes()),
+        _ => None,
+    }
+}
+
+pub(super) fn lifetimes(created: Instant, policy: &Policy) -> Lifetimes {
+    let fresh_until = created.saturating_add(policy.ttl.saturating_mul(MS));
+    let after = |window: u64| fresh_until.saturating_add(window.saturating_mul(MS));
+    Lifetimes {
+        created,
+        fresh_until,
+        revalidate_until: after(policy.stale_while_revalidate),
+        error_until: after(policy.stale_if_error),
+    }
+}
