@@ -15,7 +15,14 @@ function shared() {
 exports.createCache = createCache
 exports.duration = duration
 
-exports.getOrSet = async (key, loader, options) => shared().getOrSet(key, loader, options)
+exports.getOrSet = (key, loader, options) => {
+  try {
+    return shared().getOrSet(key, loader, options)
+  } catch (error) {
+    // The environment of the default cache is wrong.
+    return Promise.reject(error)
+  }
+}
 exports.invalidate = async (target, options) => shared().invalidate(target, options)
 exports.metrics = async (options) => shared().metrics(options)
 exports.close = async () => defaultCache?.close()

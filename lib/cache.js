@@ -55,21 +55,30 @@ class Cache {
     this.#hasMemory = memoryMaxBytes > 0
   }
 
-  async getOrSet(key, loader, options) {
-    const policy = options === undefined ? this.#defaults : entryOptions(options, this.#defaults)
-    checkKey(key)
-    if (typeof loader !== 'function') checkFunction(loader, 'loader')
-    if (this.#closing !== undefined) throw new CacheClosedError()
-    if (policy.signal !== undefined) policy.signal.throwIfAborted()
-    const flags = policy.ttlGiven === 0 ? FLAG.BYPASS : REFRESH_FLAGS[policy.refresh]
+  /** Not `async`: returning a promise from an async function costs three turns of the microtask queue. */
+  getOrSet(key, loader, options) {
+    try {
+      const policy = options === undefined ? this.#defaults : entryOptions(options, this.#defaults)
+      checkKey(key)
+      if (typeof loader !== 'function') checkFunction(loader, 'loader')
+      if (this.#closing !== undefined) throw new CacheClosedError()
+      if (policy.signal !== undefined) policy.signal.throwIfAborted()
+      return this.#read(key, loader, policy)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  #read(key, loader, policy) {
+    const { ttlGiven, refresh } = policy
+    const flags = ttlGiven === 0 ? FLAG.BYPASS : REFRESH_FLAGS[refresh]
     const { numbers, probe } = this.#channel
-    const { ttlGiven } = policy
     const data = flags === 0 && ttlGiven === -1 ? probe(key) : probe(key, ttlGiven, flags)
     if (numbers[0] !== PROBE.FRESH || policy.onResult !== undefined) {
       return this.#answer(key, loader, policy, flags, data)
     }
     try {
-      return this.#codec.decode(numbers[4], data)
+      return Promise.resolve(this.#codec.decode(numbers[4], data))
     } catch {
       return this.#answer(key, loader, policy, flags, data)
     }
@@ -90,9 +99,11 @@ class Cache {
           if (numbers[3] !== 0) this.#refresh(numbers[3], key, loader, policy)
         } else if (code === PROBE.LEAD) {
           const flight = this.#begin(numbers[2], key, policy)
-          result = isPatient(policy)
-            ? await flight.take(await flight.look(flags), loader)
-            : await this.#leadImpatiently(flight, loader, policy, flags)
+          if (isPatient(policy)) {
+            const taken = flight.take(await flight.look(flags), loader)
+            // A hit is here already: no turn of the microtask queue for it.
+            result = taken instanceof Promise ? await taken : taken
+          } else result = await this.#leadImpatiently(flight, loader, policy, flags)
         } else result = await this.#join(numbers[2], policy)
         if (result !== LOOK_AGAIN) {
           const decoded = this.#decode(result, attempt)
