@@ -30,6 +30,7 @@ class Cache {
   #channel
   #codec
   #defaults
+  /** By load: the flight, or its leader's policy while nobody has joined. */
   #flights = new Map()
   #discards = new Map()
   #shared
@@ -98,13 +99,16 @@ class Cache {
           result = { codec: numbers[4], data: value, outcome: OUTCOME[code], tier: 'memory', age: numbers[1] }
           if (numbers[3] !== 0) this.#refresh(numbers[3], key, loader, policy)
         } else if (code === PROBE.LEAD) {
-          const flight = this.#begin(numbers[2], key, policy)
-          if (isPatient(policy)) {
-            const taken = flight.take(await flight.look(flags), loader)
-            // A hit is here already: no turn of the microtask queue for it.
+          const load = numbers[2]
+          if (isPatient(policy) && flags !== FLAG.BYPASS) {
+            // Most lookups are hits that nobody joins: the flight is made when somebody does, or when it has to load.
+            this.#flights.set(load, policy)
+            const { tags, ttlGiven, waitTimeout } = policy
+            const found = await this.#channel.lookup(load, tags, ttlGiven, flags, waitTimeout)
+            const taken = this.#take(load, key, found, loader, policy)
             result = taken instanceof Promise ? await taken : taken
-          } else result = await this.#leadImpatiently(flight, loader, policy, flags)
-        } else result = await this.#join(numbers[2], policy)
+          } else result = await this.#leadImpatiently(this.#flight(load, key, policy), loader, policy, flags)
+        } else result = await this.#join(numbers[2], key, policy)
         if (result !== LOOK_AGAIN) {
           const decoded = this.#decode(result, attempt)
           if (decoded !== UNDECODABLE) return this.#deliver(decoded, result, policy, started)
@@ -146,8 +150,20 @@ class Cache {
     return value
   }
 
-  /** Begins a flight with its leader in it. */
-  #begin(load, key, policy) {
+  /** What the core found for a load of ours: an answer, or a promise of one. */
+  #take(load, key, found, loader, policy) {
+    if (found.kind === ANSWER.HIT && this.#flights.get(load) === policy) {
+      this.#flights.delete(load)
+      if (found.refresh !== 0) this.#refresh(found.refresh, key, loader, policy)
+      return found
+    }
+    return this.#flight(load, key, policy).take(found, loader)
+  }
+
+  /** The flight of a load, with its leader in it; made now if there was none. */
+  #flight(load, key, policy) {
+    const known = this.#flights.get(load)
+    if (known instanceof Flight) return known
     const flight = new Flight(this.#shared, load, key, policy)
     this.#flights.set(load, flight)
     flight.join()
@@ -162,8 +178,10 @@ class Cache {
     return this.#waitFor(flight, policy)
   }
 
-  async #join(load, policy) {
-    const flight = this.#flights.get(load)
+  async #join(load, key, policy) {
+    // The leader's policy stands for the flight until somebody joins.
+    const known = this.#flights.get(load)
+    const flight = known === undefined ? undefined : this.#flight(load, key, known)
     if (flight === undefined) {
       // Another context of this process (a worker thread, a second copy of the module) is loading it.
       await waitFor(this.#channel.awaitLoad(load), policy.signal)
