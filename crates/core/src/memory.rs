@@ -143,6 +143,8 @@ pub struct Memory {
     capacity: u64,
     max_bytes: u64,
     inserting: Mutex<()>,
+    /// Bytes inserted since the allocator was last asked to give pages back.
+    churned: AtomicU64,
     generations: Arc<Generations>,
 }
 
@@ -189,6 +191,7 @@ impl Memory {
             capacity,
             max_bytes,
             inserting: Mutex::new(()),
+            churned: AtomicU64::new(0),
             generations,
         }
     }
@@ -232,6 +235,16 @@ impl Memory {
         }
         self.store.invalidate(&name.0);
         self.store.run_pending_tasks();
+    }
+
+    /// `true` once per quarter of the ceiling that came in while the tier is full: what was evicted lies in holes that
+    /// the allocator keeps, and the process would grow by half the ceiling and more.
+    pub fn wants_trim(&self, added: u64) -> bool {
+        if self.ledger.bytes.load(Relaxed) < self.capacity / 2 {
+            return false;
+        }
+        let churned = self.churned.fetch_add(added, Relaxed) + added;
+        churned > self.capacity / 4 && self.churned.swap(0, Relaxed) > 0
     }
 
     pub fn remove(&self, name: NameHash) {

@@ -185,8 +185,11 @@ impl Engine {
     }
 
     fn remember(&self, name: NameHash, entry: Entry) {
-        if let Some(memory) = &self.memory {
-            memory.insert(name, entry);
+        let Some(memory) = &self.memory else { return };
+        let size = entry.payload().len() as u64;
+        memory.insert(name, entry);
+        if memory.wants_trim(size) {
+            self.runtime.spawn(async { give_pages_back() });
         }
     }
 
@@ -272,4 +275,13 @@ impl Drop for Engine {
 fn slots(name: NameHash, tags: &[NameHash]) -> Vec<Slot> {
     let own = [Slot::namespace(), Slot::of(name)];
     own.into_iter().chain(tags.iter().map(|tag| Slot::of(*tag))).collect()
+}
+
+/// Asks glibc to return free pages; other allocators do it by themselves. A few ms, on the runtime's thread.
+fn give_pages_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: no arguments that could be wrong; it takes the allocator's own locks.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
