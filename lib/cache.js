@@ -114,7 +114,7 @@ class Cache {
           if (decoded !== UNDECODABLE) return this.#deliver(decoded, result, policy, started)
           await this.#discard(key)
         }
-        value = probe(key, policy.ttlGiven, flags | FLAG.AGAIN)
+        value = probe(key, policy.ttlGiven, flags)
       }
     } finally {
       this.#channel.release()

@@ -18,7 +18,7 @@ const MOST = 1_024
 /** What `probe` found: numbers[0]. */
 const PROBE = { MISS: 0, FRESH: 1, STALE: 2, JOIN: 3, LEAD: 4 }
 /** Bits of `flags`. */
-const FLAG = { FORCE: 1, NEVER: 2, NO_LOAD: 4, BYPASS: 8, AGAIN: 16 }
+const FLAG = { FORCE: 1, NEVER: 2, NO_LOAD: 4, BYPASS: 8 }
 /** How a load ends without a value. */
 const END = { SKIPPED: 0, FAILED: 1, TIMED_OUT: 2, ABANDONED: 3 }
 /** What an answer is. */

@@ -27,7 +27,6 @@ const FORCE: u32 = 1;
 const NEVER: u32 = 2;
 const NO_LOAD: u32 = 4;
 const BYPASS: u32 = 8;
-const AGAIN: u32 = 16;
 
 /// What both functions share.
 pub struct Fast {
@@ -65,7 +64,6 @@ impl Fast {
             ttl: duration(ttl),
             refresh: refreshing(flags),
             loads: flags & NO_LOAD == 0,
-            again: flags & AGAIN != 0,
             owner: self.owner,
         };
         let now = self.engine.now();

@@ -125,7 +125,7 @@ impl NativeCache {
             metrics.hits.add(1);
         } else {
             metrics.loads_joined.add(1);
-            metrics.misses.add(1);
+            metrics.count_miss();
         }
     }
 

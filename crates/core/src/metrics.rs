@@ -50,6 +50,14 @@ pub struct Metrics {
     pub load_latency: Histogram,
 }
 
+impl Metrics {
+    /// A read that no tier answered. Each read is counted once, when it is known what answered it.
+    pub fn count_miss(&self) {
+        self.memory_misses.add(1);
+        self.misses.add(1);
+    }
+}
+
 /// Eight buckets per power of two: percentiles within 13 %, from 1 ns to centuries, in 4 KB.
 #[derive(Debug)]
 pub struct Histogram {

@@ -119,7 +119,6 @@ impl Engine {
                 ttl: request.ttl,
                 refresh: request.refresh,
                 loads: request.get.is_none(),
-                again: false,
                 owner: request.owner,
             },
             wait_until: tokio::time::Instant::now() + request.wait,
@@ -198,7 +197,6 @@ impl Engine {
                 .flatten();
             match found {
                 Some((entry, fresh @ (Freshness::Fresh | Freshness::Stale))) => {
-                    self.metrics.memory_hits.add(1);
                     self.answer_hit(&one, entry, Tier::Memory, fresh, answer);
                 }
                 Some((entry, Freshness::StaleIfError)) => {
@@ -335,6 +333,10 @@ impl Engine {
         if one.kind != Some(LoadKind::Refresh) {
             self.metrics.hits.add(1);
             self.metrics.stale.add(u64::from(stale));
+            match tier {
+                Tier::Memory => self.metrics.memory_hits.add(1),
+                Tier::Redis => self.metrics.memory_misses.add(1),
+            }
         }
         if one.read.loads {
             self.loads.lock().end(one.id);
@@ -355,7 +357,7 @@ impl Engine {
     /// The loader's turn: `since` is from before the versions were taken.
     pub(super) fn lead(&self, one: &Pending, storage: Storage, stamps: Vec<Stamp>, since: Since, answer: &Answer) {
         if !one.read.loads {
-            self.metrics.misses.add(1);
+            self.metrics.count_miss();
             return answer(one.id, Found::Miss);
         }
         let now = self.now();
@@ -375,7 +377,7 @@ impl Engine {
             return answer(one.id, Found::Retry);
         };
         if one.kind != Some(LoadKind::Refresh) {
-            self.metrics.misses.add(1);
+            self.metrics.count_miss();
         }
         self.metrics.loads_started.add(1);
         let previous = previous.map(|entry| Previous {

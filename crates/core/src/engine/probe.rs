@@ -21,8 +21,6 @@ pub struct Read {
     pub refresh: Refreshing,
     /// Whether a miss begins a load (`getOrSet`) or not (`get`).
     pub loads: bool,
-    /// What the call waited for has ended: it has been counted.
-    pub again: bool,
     pub owner: OwnerId,
 }
 
@@ -78,7 +76,6 @@ impl Engine {
                 }
             }
         }
-        self.metrics.memory_misses.add(u64::from(!read.again));
         if !read.loads {
             return self.join_or_miss(name, key, read.owner, now);
         }
@@ -152,7 +149,7 @@ impl Engine {
         if read.refresh == Refreshing::Bypass {
             // Its loader runs without further questions.
             self.metrics.loads_started.add(1);
-            self.metrics.misses.add(1);
+            self.metrics.count_miss();
         }
         let force = read.refresh == Refreshing::Force;
         if force {
