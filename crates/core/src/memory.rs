@@ -164,6 +164,15 @@ pub struct MemoryUse {
     pub evictions: u64,
 }
 
+/// Whether the allocator is to be asked to give pages back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trim {
+    No,
+    Soon,
+    /// Soon was too late: the threads that could have done it are behind.
+    Now,
+}
+
 impl Memory {
     #[must_use]
     pub fn new(max_bytes: u64) -> Self {
@@ -237,14 +246,24 @@ impl Memory {
         self.store.run_pending_tasks();
     }
 
-    /// `true` once per quarter of the ceiling that came in while the tier is full: what was evicted lies in holes that
-    /// the allocator keeps, and the process would grow by half the ceiling and more.
-    pub fn wants_trim(&self, added: u64) -> bool {
+    /// What was evicted lies in holes that the allocator keeps, and the process would grow by half the ceiling and
+    /// more: once per quarter of the ceiling that came in while the tier is full, its pages are to be given back.
+    pub fn trim(&self, added: u64) -> Trim {
         if self.ledger.bytes.load(Relaxed) < self.capacity / 2 {
-            return false;
+            return Trim::No;
         }
-        let churned = self.churned.fetch_add(added, Relaxed) + added;
-        churned > self.capacity / 4 && self.churned.swap(0, Relaxed) > 0
+        let before = self.churned.fetch_add(added, Relaxed);
+        let (quarter, half) = (self.capacity / 4, self.capacity / 2);
+        match before + added {
+            churned if churned > half => Trim::Now,
+            churned if churned > quarter && before <= quarter => Trim::Soon,
+            _ => Trim::No,
+        }
+    }
+
+    /// The allocator is being asked to give pages back.
+    pub fn trimmed(&self) {
+        self.churned.store(0, Relaxed);
     }
 
     pub fn remove(&self, name: NameHash) {

@@ -35,7 +35,7 @@ use crate::journal::Journal;
 use crate::key::{Kind, NameHash, Namespace, Push, RedisKeys};
 use crate::link::Link;
 use crate::loads::{Load, LoadId, Loads, OwnerId, Storage};
-use crate::memory::{Entry, Memory};
+use crate::memory::{Entry, Memory, Trim};
 use crate::metrics::Metrics;
 use crate::redis::session::Session;
 use crate::retry::Retries;
@@ -188,8 +188,25 @@ impl Engine {
         let Some(memory) = &self.memory else { return };
         let size = entry.payload().len() as u64;
         memory.insert(name, entry);
-        if memory.wants_trim(size) {
-            self.runtime.spawn(async { give_pages_back() });
+        match memory.trim(size) {
+            Trim::No => {}
+            Trim::Soon => {
+                let engine = self.me();
+                self.runtime.spawn(async move { engine.give_pages_back() });
+            }
+            Trim::Now => self.give_pages_back(),
+        }
+    }
+
+    /// Asks glibc to return free pages; other allocators do it by themselves. A few ms.
+    fn give_pages_back(&self) {
+        if let Some(memory) = &self.memory {
+            memory.trimmed();
+        }
+        #[cfg(all(target_os = "linux", target_env = "gnu"))]
+        // SAFETY: no arguments that could be wrong; it takes the allocator's own locks.
+        unsafe {
+            libc::malloc_trim(0);
         }
     }
 
@@ -275,13 +292,4 @@ impl Drop for Engine {
 fn slots(name: NameHash, tags: &[NameHash]) -> Vec<Slot> {
     let own = [Slot::namespace(), Slot::of(name)];
     own.into_iter().chain(tags.iter().map(|tag| Slot::of(*tag))).collect()
-}
-
-/// Asks glibc to return free pages; other allocators do it by themselves. A few ms, on the runtime's thread.
-fn give_pages_back() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: no arguments that could be wrong; it takes the allocator's own locks.
-    unsafe {
-        libc::malloc_trim(0);
-    }
 }
