@@ -6,8 +6,8 @@
 //! ```text
 //!  0 magic "TC" · 2 format · 3 mark (outside the checksum) · 4 codec · 5 flags · 6 stamps u16
 //!  8 id [16] (the token that filled it) · 24 reign · 32 created · 40 ttl · 48 staleWhileRevalidate
-//! 56 staleIfError · 64 rules (g, n) · 80 key length u32 · 84 payload length u32 · 88 checksum
-//! 96 stamps (name 16, removed 8, staled 8, reign 8)… · key · payload                  all little-endian
+//! 56 staleIfError · 64 rules · 72 names length u32, 0 u32 · 80 key length u32 · 84 payload length u32 · 88 checksum
+//! 96 stamps (name 16, removed 8, staled 8, reign 8)… · names (u16 length, tag)… · key · payload      all little-endian
 //! ```
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use crate::key::NameHash;
 
 const MAGIC: [u8; 2] = *b"TC";
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 const HEADER: usize = 96;
 const STAMP: usize = 40;
 const ASCII: u8 = 1;
@@ -81,6 +81,10 @@ pub struct Envelope<'a> {
     pub policy: Policy,
     /// The namespace first, then the tags.
     pub stamps: Vec<Stamp>,
+    /// The number of the latest pattern rule when the load began.
+    pub rules: u64,
+    /// The tags' names, for people; see [`tag_names`].
+    pub names: &'a [u8],
     pub key: &'a str,
     pub payload: &'a [u8],
 }
@@ -92,7 +96,8 @@ pub struct Malformed(pub &'static str);
 impl Envelope<'_> {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let size = HEADER + self.stamps.len() * STAMP + self.key.len() + self.payload.len();
+        let body = self.names.len() + self.key.len() + self.payload.len();
+        let size = HEADER + self.stamps.len() * STAMP + body;
         let mut out = Vec::with_capacity(size);
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&[
@@ -108,15 +113,14 @@ impl Envelope<'_> {
             stale_while_revalidate,
             stale_if_error,
         } = self.policy;
-        let rules = [0, 0];
         for word in [
             self.reign,
             self.created,
             ttl,
             stale_while_revalidate,
             stale_if_error,
-            rules[0],
-            rules[1],
+            self.rules,
+            self.names.len() as u64,
         ] {
             out.extend_from_slice(&word.to_le_bytes());
         }
@@ -129,6 +133,7 @@ impl Envelope<'_> {
                 out.extend_from_slice(&word.to_le_bytes());
             }
         }
+        out.extend_from_slice(self.names);
         out.extend_from_slice(self.key.as_bytes());
         out.extend_from_slice(self.payload);
         let sum = checksum(&out);
@@ -151,9 +156,11 @@ impl<'a> Envelope<'a> {
         }
         let word = |at: usize| u64::from_le_bytes(array(bytes, at));
         let stamps = usize::from(u16::from_le_bytes(array(bytes, 6)));
+        let names_len = u32::from_le_bytes(array(bytes, 72)) as usize;
         let key_len = u32::from_le_bytes(array(bytes, 80)) as usize;
         let payload_len = u32::from_le_bytes(array(bytes, 84)) as usize;
-        let key_at = HEADER + stamps * STAMP;
+        let names_at = HEADER + stamps * STAMP;
+        let key_at = names_at + names_len;
         if bytes.len() != key_at + key_len + payload_len {
             return Err(Malformed("wrong length"));
         }
@@ -181,6 +188,8 @@ impl<'a> Envelope<'a> {
                 stale_if_error: word(56),
             },
             stamps: (0..stamps).map(|n| stamp(HEADER + n * STAMP)).collect(),
+            rules: word(64),
+            names: &bytes[names_at..key_at],
             key: std::str::from_utf8(&bytes[key_at..key_at + key_len]).map_err(|_| Malformed("key is not UTF-8"))?,
             payload: &bytes[key_at + key_len..],
         })
@@ -191,6 +200,32 @@ impl<'a> Envelope<'a> {
     pub fn id_as_it_lies(bytes: &[u8]) -> Vec<u8> {
         bytes.get(8..24).unwrap_or_default().to_vec()
     }
+}
+
+/// Packs tags' names, each with its length before it.
+#[must_use]
+pub fn pack_names<'a>(names: impl Iterator<Item = &'a str>) -> Box<[u8]> {
+    let mut out = Vec::new();
+    for name in names {
+        let name = name.as_bytes();
+        out.extend_from_slice(&(name.len() as u16).to_le_bytes());
+        out.extend_from_slice(name);
+    }
+    out.into()
+}
+
+/// Unpacks tags' names.
+#[must_use]
+pub fn tag_names(mut packed: &[u8]) -> Vec<&str> {
+    let mut names = Vec::new();
+    while let Some((len, rest)) = packed.split_first_chunk() {
+        let Some((name, rest)) = rest.split_at_checked(usize::from(u16::from_le_bytes(*len))) else {
+            break;
+        };
+        names.extend(std::str::from_utf8(name));
+        packed = rest;
+    }
+    names
 }
 
 /// Of everything but the mark, which Redis changes in place, and the checksum itself.
@@ -230,6 +265,8 @@ mod tests {
                     reign: 7,
                 },
             }],
+            rules: 5,
+            names: &pack_names(["red", ""].into_iter()),
             key: "builds:all",
             payload: b"[1,2,3]",
         }
@@ -247,6 +284,7 @@ mod tests {
         assert_eq!(envelope.id, *b"0123456789abcdef");
         assert_eq!(envelope.stamps[0].version.staled, 2);
         assert_eq!(envelope.policy.hard_ttl(), 360_000);
+        assert_eq!((envelope.rules, tag_names(envelope.names)), (5, vec!["red", ""]));
         assert!(!envelope.marked_stale);
     }
 

@@ -8,7 +8,7 @@
 //! 4. [`redis`] sockets, scripts, sessions
 //! 5. [`hot`] the hottest entries · [`memory`] the memory tier · [`metrics`]
 //! 6. [`envelope`] an entry in Redis · [`epoch`] what still stands · [`freshness`] the rule
-//! 7. [`key`] names and hashes · [`config`] · [`clock`]
+//! 7. [`key`] names and hashes · [`glob`] · [`config`] · [`clock`]
 
 pub mod breaker;
 pub mod clock;
@@ -17,6 +17,7 @@ pub mod engine;
 pub mod envelope;
 pub mod epoch;
 pub mod freshness;
+pub mod glob;
 pub mod hot;
 pub mod journal;
 pub mod key;

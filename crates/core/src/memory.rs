@@ -41,6 +41,7 @@ pub struct Head {
     pub codec: u8,
     pub ascii: bool,
     slots: u16,
+    names_len: u32,
     key_len: u32,
 }
 
@@ -58,19 +59,23 @@ pub struct NewEntry<'a> {
     pub proof: Instant,
     pub marked_stale: bool,
     pub slots: &'a [Slot],
+    /// Its tags' names as the envelope packs them.
+    pub names: &'a [u8],
 }
 
-/// One entry: header, slots, key and payload in one allocation.
+/// One entry: header, slots, tags' names, key and payload in one allocation.
 #[derive(Clone, Debug)]
 pub struct Entry(ThinArc<Head, u8>);
 
 impl Entry {
     #[must_use]
     pub fn new(parts: &NewEntry<'_>) -> Self {
-        let mut bytes = Vec::with_capacity(parts.slots.len() * 4 + parts.key.len() + parts.payload.len());
+        let body = parts.names.len() + parts.key.len() + parts.payload.len();
+        let mut bytes = Vec::with_capacity(parts.slots.len() * 4 + body);
         for slot in parts.slots {
             bytes.extend_from_slice(&slot.to_bytes());
         }
+        bytes.extend_from_slice(parts.names);
         bytes.extend_from_slice(parts.key.as_bytes());
         bytes.extend_from_slice(parts.payload);
         let head = Head {
@@ -83,6 +88,7 @@ impl Entry {
             codec: parts.codec,
             ascii: parts.ascii,
             slots: parts.slots.len() as u16,
+            names_len: parts.names.len() as u32,
             key_len: parts.key.len() as u32,
         };
         Self(ThinArc::from_header_and_slice(head, &bytes))
@@ -100,15 +106,26 @@ impl Entry {
             .map(|slot| Slot::from_bytes([slot[0], slot[1], slot[2], slot[3]]))
     }
 
+    /// Its tags' names, packed.
+    #[must_use]
+    pub fn names(&self) -> &[u8] {
+        let at = usize::from(self.head().slots) * 4;
+        &self.0.slice[at..at + self.head().names_len as usize]
+    }
+
     #[must_use]
     pub fn key(&self) -> &[u8] {
-        let at = usize::from(self.head().slots) * 4;
+        let at = self.key_at();
         &self.0.slice[at..at + self.head().key_len as usize]
     }
 
     #[must_use]
     pub fn payload(&self) -> &[u8] {
-        &self.0.slice[usize::from(self.head().slots) * 4 + self.head().key_len as usize..]
+        &self.0.slice[self.key_at() + self.head().key_len as usize..]
+    }
+
+    fn key_at(&self) -> usize {
+        usize::from(self.head().slots) * 4 + self.head().names_len as usize
     }
 
     #[must_use]
@@ -310,6 +327,7 @@ mod tests {
             proof: 0,
             marked_stale: false,
             slots: &[Slot::namespace(), Slot::of(NameHash(5))],
+            names: b"\x01\0t",
         })
     }
 
@@ -320,6 +338,7 @@ mod tests {
         assert_eq!(entry.key(), b"builds:1");
         assert_eq!(entry.payload(), b"xxx");
         assert_eq!(entry.slots().count(), 2);
+        assert_eq!(entry.names(), b"\x01\0t");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use redis::Value;
 use super::judge::{lifetimes, version_of};
 use super::{slots, Engine};
 use crate::clock::Instant;
-use crate::envelope::{EntryId, Envelope, Payload, Policy, Stamp, Version};
+use crate::envelope::{pack_names, EntryId, Envelope, Payload, Policy, Stamp, Version};
 use crate::epoch::Standing;
 use crate::key::{NameHash, Push};
 use crate::loads::{Load, LoadId, LoadKind, OwnerId, Storage};
@@ -57,6 +57,8 @@ struct Filling {
     key: Box<str>,
     kind: LoadKind,
     tags: Vec<NameHash>,
+    /// The tags' names, packed.
+    names: Box<[u8]>,
     /// Tags that the loader named: their versions are not from before it ran.
     late_tags: Vec<NameHash>,
     stamps: Vec<Stamp>,
@@ -229,6 +231,8 @@ impl Engine {
             created: session.server_time(&*self.clock),
             policy: filling.policy,
             stamps: stamps.to_vec(),
+            rules: 0,
+            names: &filling.names,
             key: &filling.key,
             payload: &filling.payload.bytes,
         };
@@ -256,6 +260,7 @@ impl Engine {
                 key: load.key.clone(),
                 kind: load.kind,
                 tags,
+                names: pack_names(request.tags.iter().map(|tag| &**tag)),
                 late_tags,
                 stamps: std::mem::take(&mut load.stamps),
                 since: load.since,
@@ -289,6 +294,7 @@ impl Engine {
             proof: filling.began,
             marked_stale: false,
             slots: &slots(filling.name, &filling.tags),
+            names: &filling.names,
         });
         self.remember(filling.name, entry);
     }

@@ -184,6 +184,7 @@ impl Engine {
             proof,
             marked_stale,
             slots: &slots(one.name, &tags),
+            names: envelope.names,
         })
     }
 

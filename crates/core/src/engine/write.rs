@@ -9,7 +9,7 @@ use redis::Value;
 
 use super::judge::{lifetimes, version_of};
 use super::{slots, Engine};
-use crate::envelope::{EntryId, Envelope, Payload, Policy, Stamp};
+use crate::envelope::{pack_names, EntryId, Envelope, Payload, Policy, Stamp};
 use crate::epoch::{Slot, Standing};
 use crate::key::{NameHash, Push};
 use crate::memory::{Entry, NewEntry};
@@ -31,6 +31,8 @@ struct Setting {
     request: SetRequest,
     name: NameHash,
     tags: Vec<NameHash>,
+    /// The tags' names, packed.
+    names: Box<[u8]>,
     since: u64,
     channel: u64,
     began: u64,
@@ -53,6 +55,7 @@ impl Engine {
     fn setting(&self, request: SetRequest, name: NameHash) -> Setting {
         Setting {
             tags: request.tags.iter().map(|t| self.namespace.tag(t)).collect(),
+            names: pack_names(request.tags.iter().map(|tag| &**tag)),
             name,
             since: self.epochs.now(),
             channel: self.channel(),
@@ -153,6 +156,8 @@ impl Engine {
             created: session.server_time(&*self.clock),
             policy: *policy,
             stamps,
+            rules: 0,
+            names: &setting.names,
             key,
             payload: &payload.bytes,
         };
@@ -200,6 +205,7 @@ impl Engine {
             proof: setting.began,
             marked_stale: false,
             slots: &slots(setting.name, &setting.tags),
+            names: &setting.names,
         });
         self.remember(setting.name, entry);
     }
