@@ -22,7 +22,19 @@ const FLAG = { FORCE: 1, NEVER: 2, NO_LOAD: 4, BYPASS: 8 }
 /** How a load ends without a value. */
 const END = { SKIPPED: 0, FAILED: 1, TIMED_OUT: 2, ABANDONED: 3 }
 /** What an answer is. */
-const ANSWER = { HIT: 1, LEAD: 2, DENIED: 3, RETRY: 4, MISS: 5, FILLED: 6, RECEIPT: 7, DONE: 8, HEALTH: 9, READY: 10 }
+const ANSWER = {
+  HIT: 1,
+  LEAD: 2,
+  DENIED: 3,
+  RETRY: 4,
+  MISS: 5,
+  FILLED: 6,
+  RECEIPT: 7,
+  DONE: 8,
+  HEALTH: 9,
+  READY: 10,
+  INSPECTED: 11,
+}
 
 /** Numbers of our own questions; the core numbers loads from 1. */
 const FIRST_OWN = 2 ** 52
@@ -90,6 +102,13 @@ class Channel {
   get(key) {
     const id = this.#next++
     this.#native.get(id, key)
+    return this.#answer(id)
+  }
+
+  /** What is known of a key. @returns {Promise<{ kind, tier, age, isStale, bytes, tags: string[] } | { kind: MISS }>} */
+  inspect(key) {
+    const id = this.#next++
+    this.#native.inspect(id, key)
     return this.#answer(id)
   }
 
@@ -268,6 +287,15 @@ function read(numbers, at, value) {
         latency: numbers[at + 3],
         isTracking: numbers[at + 4] === 1,
         why: value,
+      }
+    case ANSWER.INSPECTED:
+      return {
+        kind,
+        isStale: numbers[at + 2] === 1,
+        tier: numbers[at + 3] === 1 ? 'redis' : 'memory',
+        age: numbers[at + 4],
+        bytes: numbers[at + 5],
+        tags: JSON.parse(value),
       }
     case ANSWER.READY:
       return { isReady: numbers[at + 2] === 1, why: value }

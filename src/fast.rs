@@ -160,6 +160,7 @@ unsafe extern "C" fn lookup_call(env: sys::napi_env, info: sys::napi_callback_in
             let request = Request {
                 id: double(env, load)? as u64,
                 get: None,
+                inspects: false,
                 tags: Option::<Vec<String>>::from_napi_value(env, tags)?
                     .unwrap_or_default()
                     .into_iter()

@@ -132,15 +132,20 @@ impl NativeCache {
     /// Asks Redis for a key without loading it.
     #[napi(catch_unwind)]
     pub fn get(&self, id: f64, key: String) {
-        self.lookups.borrow_mut().push(Request {
-            id: id as u64,
-            get: Some(key.into()),
-            tags: Vec::new(),
-            ttl: None,
-            refresh: Refreshing::Never,
-            wait: Duration::ZERO,
-            owner: self.owner,
-        });
+        self.lookups.borrow_mut().push(self.get_request(id, key));
+    }
+
+    /// What is known of a key; as `get`, but it leaves no trace. Answered with numbers and the tags as JSON.
+    #[napi(catch_unwind)]
+    pub fn inspect(&self, id: f64, key: String) {
+        let request = Request {
+            inspects: true,
+            ..self.get_request(id, key)
+        };
+        let outbox = Arc::clone(&self.outbox);
+        let answer: FoundAnswer = Arc::new(move |id, found| outbox.put(Answer::Inspected(id, found)));
+        self.runtime
+            .spawn(Arc::clone(&self.engine).lookup(vec![request], answer));
     }
 
     /// Answers when a load of another context of this process has ended.
@@ -314,6 +319,19 @@ impl NativeCache {
         self.has_left.store(true, SeqCst);
         let most = Duration::from_millis(most.max(0.0) as u64);
         leave(&self.engine, self.owner, &self.runtime, most);
+    }
+
+    fn get_request(&self, id: f64, key: String) -> Request {
+        Request {
+            id: id as u64,
+            get: Some(key.into()),
+            inspects: false,
+            tags: Vec::new(),
+            ttl: None,
+            refresh: Refreshing::Never,
+            wait: Duration::ZERO,
+            owner: self.owner,
+        }
     }
 
     fn ask(&self, other: Other) {

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode, UnknownReturnValue};
 use napi::Status;
 use tidecache_core::engine::{Coherence, Found, Health, Receipt, Tier};
+use tidecache_core::envelope::names_as_json;
 
 use crate::text::Outgoing;
 
@@ -26,6 +27,7 @@ pub const HEAD: usize = 8;
 #[derive(Debug)]
 pub enum Answer {
     Found(u64, Found),
+    Inspected(u64, Found),
     Filled(u64),
     Receipt(u64, Receipt),
     Done(u64),
@@ -135,6 +137,16 @@ impl Answer {
                     _ => 5.0,
                 };
                 put(&[kind, id as f64]);
+                Outgoing::Nothing
+            }
+            Self::Inspected(id, Found::Hit(hit)) => {
+                let bytes = hit.entry.payload().len() as f64;
+                let tier = flag(hit.tier == Tier::Redis);
+                put(&[11.0, id as f64, flag(hit.stale), tier, age(&hit.entry, now), bytes]);
+                Outgoing::Text(names_as_json(hit.entry.names()))
+            }
+            Self::Inspected(id, _) => {
+                put(&[5.0, id as f64]);
                 Outgoing::Nothing
             }
             Self::Filled(id) => {

@@ -228,6 +228,12 @@ pub fn tag_names(mut packed: &[u8]) -> Vec<&str> {
     names
 }
 
+/// The tags' names as a JSON array of strings.
+#[must_use]
+pub fn names_as_json(packed: &[u8]) -> String {
+    serde_json::Value::from(tag_names(packed)).to_string()
+}
+
 /// Of everything but the mark, which Redis changes in place, and the checksum itself.
 fn checksum(bytes: &[u8]) -> u64 {
     let head = xxh3_64_with_seed(&bytes[4..88], u64::from(bytes[2]));

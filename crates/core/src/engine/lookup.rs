@@ -66,6 +66,8 @@ pub struct Request {
     pub id: LoadId,
     /// `get`: the key; a load has its own.
     pub get: Option<Box<str>>,
+    /// `inspect`: a `get` that leaves no trace, neither in counters nor in memory.
+    pub inspects: bool,
     /// Declared tags.
     pub tags: Vec<Box<str>>,
     pub ttl: Option<u64>,
@@ -86,6 +88,7 @@ pub(super) struct Pending {
     pub kind: Option<LoadKind>,
     pub tags: Vec<NameHash>,
     pub bad: Vec<u8>,
+    pub inspects: bool,
     pub read: Read,
     pub wait_until: tokio::time::Instant,
     pub waited: bool,
@@ -115,6 +118,7 @@ impl Engine {
             kind: None,
             tags,
             bad: Vec::new(),
+            inspects: request.inspects,
             read: Read {
                 ttl: request.ttl,
                 refresh: request.refresh,
@@ -308,8 +312,10 @@ impl Engine {
                 Verdict::Usable(entry, fresh @ (Freshness::Fresh | Freshness::Stale))
                     if one.kind != Some(LoadKind::Refresh) || fresh == Freshness::Fresh =>
                 {
-                    self.metrics.redis_hits.add(1);
-                    self.remember(one.name, entry.clone());
+                    if !one.inspects {
+                        self.metrics.redis_hits.add(1);
+                        self.remember(one.name, entry.clone());
+                    }
                     self.answer_hit(&one, entry, Tier::Redis, fresh, answer);
                     continue;
                 }
@@ -321,7 +327,7 @@ impl Engine {
                 Verdict::Bad(id) => one.bad = id,
                 Verdict::Nothing => {}
             }
-            self.metrics.redis_misses.add(1);
+            self.metrics.redis_misses.add(u64::from(!one.inspects));
             misses.push(one);
         }
         Ok(misses)
@@ -330,7 +336,7 @@ impl Engine {
     /// Answers with an entry: ends the load; a stale one begins its refresh.
     fn answer_hit(&self, one: &Pending, entry: Entry, tier: Tier, fresh: Freshness, answer: &Answer) {
         let stale = fresh == Freshness::Stale;
-        if one.kind != Some(LoadKind::Refresh) {
+        if one.kind != Some(LoadKind::Refresh) && !one.inspects {
             self.metrics.hits.add(1);
             self.metrics.stale.add(u64::from(stale));
             match tier {
@@ -357,7 +363,9 @@ impl Engine {
     /// The loader's turn: `since` is from before the versions were taken.
     pub(super) fn lead(&self, one: &Pending, storage: Storage, stamps: Vec<Stamp>, since: Since, answer: &Answer) {
         if !one.read.loads {
-            self.metrics.count_miss();
+            if !one.inspects {
+                self.metrics.count_miss();
+            }
             return answer(one.id, Found::Miss);
         }
         let now = self.now();
