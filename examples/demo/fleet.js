@@ -7,7 +7,7 @@ const path = require('node:path')
 const db = require('./db.js')
 const { atOnce, clock, measure, sleep } = require('./measure.js')
 const { getAllBuilds, getBuildById, updateBuild } = require('./services/build.cache.js')
-const { Step } = require('./step.js')
+const { HIT, Step, WRITE } = require('./step.js')
 const { CALLERS } = require('./story.js')
 
 /** Process B. It shares nothing with this one but Redis, and Postgres by way of the channel. */
@@ -45,44 +45,47 @@ class Peer {
 }
 
 async function oneLoad(peer) {
-  const step = new Step('oneLoad', `Two processes, ${CALLERS} callers in each, at the same moment`)
-  const update = await measure(() => updateBuild(43, { title: 'Vigil of the Ebb' }))
+  const step = new Step('oneLoad', `Two processes, ${CALLERS} callers in each`)
+  await step.run(
+    'A updateBuild(46, …)',
+    WRITE,
+    () => updateBuild(46, { title: 'Vigil of the Ebb' }),
+    '“Vigil of the Ebb”',
+  )
   const both = await measure(() => Promise.all([atOnce(CALLERS, getAllBuilds), peer.call('readAll', CALLERS)]))
   const [a, b] = both.value
   const loads = (a.outcomes.miss ?? 0) + b.loads
+  step.show('A and B getAllBuilds()', `loaded once, by ${b.loads === 0 ? 'A' : 'B'}`, both)
 
-  step.show('updateBuild(43, …) in A', 'invalidates the list in A, in B and in Redis', update)
-  const leader = b.loads === 0 ? 'A' : 'B'
-  step.show('getAllBuilds() in A and B', `${2 * CALLERS} callers, loaded by ${leader}`, both)
   step.tell('processes', 2)
   step.tell('callers', 2 * CALLERS)
   step.claim('queries', both.queries, 1)
-  step.tell('loads', loads)
+  step.claim('loads', loads, 1)
   step.claim('answered', a.values.length + b.answered, 2 * CALLERS)
   return step
 }
 
 async function coherence(peer) {
-  const step = new Step('coherence', 'A change in A, seen in B, which has the build in its memory')
-  const title = 'Requiem of the Undertow'
-  const old = await peer.call('title', 44)
-  const watching = peer.call('watch', 44, title)
+  const step = new Step('coherence', 'A changes what B has in its memory')
+  const title = 'Dirge of the Undertow'
+  const old = await peer.call('title', 47)
+  const watching = peer.call('watch', 47, title)
   await peer.call('isWatching')
   await sleep(20)
 
-  const began = clock()
+  const selects = db.selects()
   const change = await measure(async () => {
-    const update = await measure(() => updateBuild(44, { title }))
-    return { update, returned: clock(), seen: await watching }
+    const began = clock()
+    await updateBuild(47, { title })
+    return { began, returned: clock(), seen: await watching }
   })
-  const { update, returned, seen } = change.value
-  const own = await measure(() => getBuildById(44))
+  const { began, returned, seen } = change.value
+  const loads = db.selects() - selects
   const ms = seen.at - began
+  step.show('A updateBuild(47, …)', `“${title}”`, { queries: change.queries - loads, ms: returned - began })
+  step.show('B getBuildById(47)', `“${seen.title}”`, { ...change, queries: loads, ms })
+  const own = await step.run('A getBuildById(47)', HIT, () => getBuildById(47), 'the same, from Redis')
 
-  step.show('getBuildById(44) in B', `“${old}”, read again and again`)
-  step.show('updateBuild(44, …) in A', 'UPDATE, then invalidate({ key, tag })', update)
-  step.show('getBuildById(44) in B', `“${seen.title}”, since the UPDATE`, { queries: change.queries - 1, ms })
-  step.show('getBuildById(44) in A', `“${own.value.title}”, from Redis`, own)
   step.claim('queries', change.queries, 2)
   step.claim('queriesOfA', own.queries, 0)
   step.claim('isNew', seen.title === title && own.value.title === title && old !== title, true)

@@ -10,16 +10,20 @@ const { randomUUID } = require('node:crypto')
 const { parseArgs } = require('node:util')
 const { close, metrics } = require('tidecache')
 const { version } = require('tidecache/package.json')
+const { createBuild, deleteBuild, toggleLike, updateBuild } = require('./changes.js')
 const db = require('./db.js')
 const { Peer, coherence, oneLoad } = require('./fleet.js')
+const { countAlso } = require('./measure.js')
 const { openRedis } = require('./redis.js')
-const { coldReads, freshHits, mutation, staleHits } = require('./story.js')
+const { coldReads, freshHits, staleHits } = require('./story.js')
 const { Step } = require('./step.js')
 const { bold, dim, green, metricsText, red, stepText, time } = require('./text.js')
 
 const { json: isJson } = parseArgs({ options: { json: { type: 'boolean' } } }).values
 const say = isJson ? () => {} : console.log
 const cleanUps = []
+
+const LEGEND = 'A line is a call: what came of it, its SQL queries, cache hits and misses.'
 
 /** Says what is going on until it is done, where that can be wiped away. */
 async function waitingFor(what, action) {
@@ -38,14 +42,14 @@ async function prepare() {
 
   cleanUps.push(db.stop)
   const started = await waitingFor('starting an embedded Postgres', db.start)
-  const { classes, builds } = started.value
-  const rows = `${classes} classes, ${builds.toLocaleString('en')} builds`
-  say(`  Postgres  embedded, in memory: ${rows} ${dim(`(ready in ${time(started.ms)})`)}`)
+  const rows = Object.entries(started.value).map(([name, count]) => `${count.toLocaleString('en')} ${name}`)
+  say(`  Postgres  embedded: ${rows.join(', ')} ${dim(`(${time(started.ms)})`)}`)
 
   const redis = (await waitingFor('looking for a Redis', openRedis)).value
   cleanUps.push(() => redis.stop(), close)
   process.env.REDIS_URL = redis.url ?? ''
   say(`  Redis     ${redis.about}`)
+  say(`\n  ${dim(LEGEND)}`)
   return { sizes: started.value, redis }
 }
 
@@ -53,7 +57,10 @@ async function* story(sizes) {
   yield coldReads(sizes)
   yield freshHits()
   yield staleHits()
-  yield mutation()
+  yield updateBuild()
+  yield createBuild(sizes)
+  yield deleteBuild(sizes)
+  yield toggleLike()
 }
 
 async function* storyOfTwo(peer) {
@@ -86,6 +93,7 @@ async function run() {
   if (redis.url !== undefined) {
     const peer = new Peer()
     cleanUps.push(() => peer.stop())
+    countAlso(() => peer.call('metrics'))
     await tell(storyOfTwo(peer), steps)
     processes.push(['process B', await peer.call('metrics')])
   }
@@ -100,13 +108,13 @@ function conclude({ sizes, redis, steps, processes }) {
   const failures = steps.flatMap((step) => step.failures)
   const ok = failures.length === 0
   if (isJson) {
-    const counts = Object.fromEntries(steps.map(({ name, counts }) => [name, counts]))
+    const counts = Object.fromEntries(steps.map((step) => [step.name, step.told]))
     const mode = redis.url === undefined ? 'memory-only' : 'redis'
     const told = { ok, failures, mode, redis: redis.about, database: sizes, steps: counts }
     console.log(JSON.stringify({ ...told, metrics: processes.map(([, figures]) => figures) }))
   }
   const verdict = ok ? green('Every count is what it must be.') : red(failures.join('; '))
-  const sums = `${db.queries()} SQL queries in all, ${time(process.uptime() * 1_000)} from start to end.`
+  const sums = `${db.queries()} SQL queries, ${time(process.uptime() * 1_000)} in all.`
   say(`\n  ${verdict} ${dim(sums)}\n`)
   if (!ok) process.exitCode = 1
 }

@@ -1,6 +1,7 @@
 'use strict'
-// What the story is told with: counted queries, measured time, callers at once.
+// What the story is told with: counted queries, hits and misses, measured time, callers at once.
 
+const { metrics } = require('tidecache')
 const db = require('./db.js')
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
@@ -8,12 +9,27 @@ const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 /** Milliseconds on the machine's monotonic clock: comparable between processes. */
 const clock = () => Number(process.hrtime.bigint()) / 1e6
 
-/** Runs an action; tells the SQL queries executed meanwhile and the time it took. */
+/** The caches that are counted: this process's, and the second's once there is one. */
+const counted = [metrics]
+
+/** @param {() => Promise<object>} source the metrics of another process */
+const countAlso = (source) => counted.push(source)
+
+async function counts() {
+  const all = await Promise.all(counted.map((source) => source()))
+  const sum = (name) => all.reduce((total, figures) => total + figures[name], 0)
+  return { queries: db.queries(), hits: sum('hits'), misses: sum('misses') }
+}
+
+/** Runs an action; tells the SQL queries executed meanwhile, the cache's hits and misses, and the time it took. */
 async function measure(action) {
-  const before = db.queries()
+  const before = await counts()
   const began = clock()
   const value = await action()
-  return { value, ms: clock() - began, queries: db.queries() - before }
+  const ms = clock() - began
+  const after = await counts()
+  const [queries, hits, misses] = ['queries', 'hits', 'misses'].map((name) => after[name] - before[name])
+  return { value, queries, hits, misses, ms }
 }
 
 /** `callers` calls at once: their values, and how many had each outcome. */
@@ -24,17 +40,6 @@ async function atOnce(callers, read) {
   }
   const values = await Promise.all(Array.from({ length: callers }, () => read({ onResult })))
   return { values, outcomes }
-}
-
-/** Calls one after another: the milliseconds of each. */
-async function timesOf(calls, read) {
-  const times = []
-  for (let call = 0; call < calls; call++) {
-    const began = performance.now()
-    await read()
-    times.push(performance.now() - began)
-  }
-  return times
 }
 
 /** Reads until the value is as wanted, for at most `ms`; counts the reads that were not. */
@@ -48,4 +53,24 @@ async function readUntil(read, isWanted, ms = 5_000) {
   }
 }
 
-module.exports = { atOnce, clock, measure, readUntil, sleep, timesOf }
+/** How many refreshes have ended in this process. */
+async function refreshes() {
+  const { loads } = await metrics()
+  return loads.refreshed
+}
+
+/**
+ * Reads what has become stale, then again when its refresh has ended.
+ *
+ * @returns {Promise<[stale: object, fresh: object]>} both measured; what the refresh asked counts for the second
+ */
+async function staleThenFresh(read, readAgain) {
+  const before = await refreshes()
+  const queries = db.queries()
+  const { queries: _, ...stale } = await measure(read)
+  await readUntil(refreshes, (count) => count > before)
+  const fresh = await measure(readAgain)
+  return [stale, { ...fresh, queries: db.queries() - queries }]
+}
+
+module.exports = { atOnce, clock, countAlso, measure, readUntil, sleep, staleThenFresh }

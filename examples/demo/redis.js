@@ -51,10 +51,10 @@ async function startServer({ command, version }) {
   const url = `redis://127.0.0.1:${port}`
   if (await eventuallyAnswers(child, url)) {
     const number = version.match(/v=(\S+)/)?.[1] ?? ''
-    return { url, about: `${command} ${number} on port ${port}, started for this and stopped after`, stop }
+    return { url, about: `${command} ${number} on port ${port}, started for this, stopped after`, stop }
   }
   await stop()
-  return { about: `none: ${command} did not start, so this runs with memory only`, stop() {} }
+  return { about: `none: ${command} did not start; memory only, one process`, stop() {} }
 }
 
 /**
@@ -67,12 +67,12 @@ async function openRedis() {
   if (given !== undefined && given !== '') {
     const isUp = await answers()
     if (isUp) return { url: given, about: `${new URL(given).host || 'a socket'}, from REDIS_URL`, stop() {} }
-    return { about: 'none: the one of REDIS_URL does not answer, so this runs with memory only', stop() {} }
+    return { about: 'none: that of REDIS_URL does not answer; memory only, one process', stop() {} }
   }
   const found = findRedisServer()
   if (found !== undefined) return startServer(found)
   return {
-    about: 'none (no REDIS_URL, no redis-server on the PATH): memory only, one process',
+    about: 'none (no REDIS_URL, no redis-server on the PATH): memory only',
     stop() {},
   }
 }

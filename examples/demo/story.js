@@ -1,100 +1,98 @@
 'use strict'
-// The part of the story that one process can tell. Each step shows real counts and claims what they must be.
+// The part of the story that one process can tell: reads. Each step shows real counts and claims what they must be.
 
-const { metrics } = require('tidecache')
 const db = require('./db.js')
-const { atOnce, measure, readUntil, sleep, timesOf } = require('./measure.js')
-const { getAllBuilds, getBuildById, updateBuild } = require('./services/build.cache.js')
-const { getAllClasses, getClassByName } = require('./services/class.cache.js')
-const { Step } = require('./step.js')
+const { atOnce, clock, sleep, staleThenFresh } = require('./measure.js')
+const { getAllBuilds, getBuildById } = require('./services/build.cache.js')
+const { getAllClasses, getClassByName, getClassTags } = require('./services/class.cache.js')
+const { MISS, Step, WRITE } = require('./step.js')
 
 const CALLERS = 100
 const READS = 1_000
 
 async function coldReads(sizes) {
   const step = new Step('coldReads', `${CALLERS} callers at once, nothing cached`)
-  const builds = await measure(() => atOnce(CALLERS, getAllBuilds))
-  const classes = await measure(() => atOnce(CALLERS, getAllClasses))
-  const one = await measure(() => atOnce(CALLERS, (options) => getClassByName('Warden', options)))
+  const all = { queries: 1, hits: 0, misses: CALLERS }
+  const run = (call, read, tell) =>
+    step.run(
+      call,
+      all,
+      () => atOnce(CALLERS, read),
+      ({ values }) => tell(values[0]),
+    )
 
-  step.show('getAllBuilds()', `${sizes.builds.toLocaleString('en')} builds, a copy for each of ${CALLERS}`, builds)
-  step.show('getAllClasses()', `${sizes.classes} classes, a copy for each of ${CALLERS}`, classes)
-  step.show("getClassByName('Warden')", one.value.values[0].description, one)
+  const builds = await run('getAllBuilds()', getAllBuilds, (list) => `${list.length.toLocaleString('en')} builds, each`)
+  const classes = await run('getAllClasses()', getAllClasses, (list) => `${list.length} classes, each`)
+  const warden = (options) => getClassByName('Warden', options)
+  const one = await run("getClassByName('Warden')", warden, ({ description }) => `“${description}”`)
+  const tags = await run('getClassTags()', getClassTags, (list) => `${list.length} tags, each`)
+
   step.tell('callers', CALLERS)
-  step.claim('queries', builds.queries, 1)
-  step.claim('queriesOfClasses', classes.queries, 1)
-  step.claim('queriesOfOneClass', one.queries, 1)
+  step.tell('queries', builds.queries)
+  step.tell('queriesOfClasses', classes.queries)
+  step.tell('queriesOfOneClass', one.queries)
+  step.tell('queriesOfTags', tags.queries)
   step.claim('answered', builds.value.values.filter((list) => list.length === sizes.builds).length, CALLERS)
   return step
 }
 
-async function freshHits() {
-  const step = new Step('freshHits', 'Fresh hits')
-  const first = await measure(() => getBuildById(42))
-  const later = await measure(() => timesOf(READS, () => getBuildById(42)))
-  const median = later.value.sort((a, b) => a - b)[READS / 2]
+/** Calls one after another; the median of their milliseconds. */
+async function medianOf(calls, read) {
+  const times = []
+  for (let call = 0; call < calls; call++) {
+    const began = clock()
+    await read()
+    times.push(clock() - began)
+  }
+  return times.sort((a, b) => a - b)[calls / 2]
+}
 
-  step.show('getBuildById(42)', `“${first.value.title}”, from Postgres`, first)
-  step.show('getBuildById(42)', `${READS.toLocaleString('en')} reads from memory, median`, { ...later, ms: median })
-  step.claim('firstQueries', first.queries, 1)
+async function freshHits() {
+  const step = new Step('freshHits', 'Read again: from memory')
+  const first = await step.run(
+    'getBuildById(42)',
+    MISS,
+    () => getBuildById(42),
+    ({ title }) => `“${title}”`,
+  )
+  const cost = { queries: 0, hits: READS, misses: 0 }
+  const times = `${READS.toLocaleString('en')} times, one by one`
+  const later = await step.run('getBuildById(42)', cost, () => medianOf(READS, () => getBuildById(42)), times)
+  step.show('  one of them', 'the median', { ms: later.value })
+
+  step.tell('firstQueries', first.queries)
   step.tell('reads', READS)
-  step.claim('queries', later.queries, 0)
-  step.tell('microseconds', Math.round(median * 100_000) / 100)
+  step.tell('queries', later.queries)
+  step.tell('microseconds', Math.round(later.value * 100_000) / 100)
   return step
 }
 
-/** A like that another program gives, past the cache: nobody invalidates anything. */
-const likePastTheCache = (id) => db.query('UPDATE builds SET likes = likes + 1 WHERE id = $1', [id])
-
-/** How many refreshes have ended in this process. */
-async function refreshes() {
-  const { loads } = await metrics()
-  return loads.refreshed
-}
+/** What another program does: it knows no cache, and nobody invalidates anything. */
+const renamePastTheCache = (id, title) => db.query('UPDATE builds SET title = $2 WHERE id = $1', [id, title])
 
 async function staleHits() {
-  const step = new Step('staleHits', 'Stale hits: the old value at once, one refresh in the background')
+  const step = new Step('staleHits', 'Past its ttl: stale at once, refreshed behind')
+  const title = 'Moonlit Tide'
   const read = (options) => getBuildById(7, { ttl: '100ms', ...options })
-  await read()
-  await likePastTheCache(7)
+  const { title: old } = await read()
+  await step.run('UPDATE past the cache', WRITE, () => renamePastTheCache(7, title), `“${title}”`)
   await sleep(150)
 
-  const before = await refreshes()
-  const { value, queries, ms } = await measure(async () => {
-    const stale = await measure(() => atOnce(CALLERS, read))
-    await readUntil(refreshes, (count) => count > before)
-    return { stale, fresh: await read({ refresh: 'never' }) }
-  })
-  const { stale, fresh } = value
-
-  step.show('another program', 'likes build 7 past the cache; its ttl of 100 ms ends')
-  step.show('getBuildById(7)', `${stale.value.values[0].likes} likes, stale, for each of ${CALLERS}`, { ms: stale.ms })
-  step.show('getBuildById(7)', `${fresh.likes} likes, refreshed`, { queries, ms })
+  const [stale, fresh] = await staleThenFresh(
+    () => atOnce(CALLERS, read),
+    () => read({ refresh: 'never' }),
+  )
+  step.show('getBuildById(7)', `the old, ${stale.value.outcomes.stale} callers`, stale)
+  step.show('getBuildById(7)', `“${fresh.value.title}”`, fresh)
   step.claim('stale', stale.value.outcomes.stale, CALLERS)
-  step.claim('queries', queries, 1)
-  step.claim('likesAdded', fresh.likes - stale.value.values[0].likes, 1)
+  step.claim('queries', fresh.queries, 1)
+  step.claim(
+    'isOld',
+    stale.value.values.every((build) => build.title === old),
+    true,
+  )
+  step.claim('isNew', fresh.value.title === title && old !== title, true)
   return step
 }
 
-async function mutation() {
-  const step = new Step('mutation', 'A change and its invalidation')
-  const title = 'Oath of the Rising Tide'
-  await getBuildById(43)
-  const before = await measure(() => getBuildById(42))
-  const update = await measure(() => updateBuild(42, { title }))
-  const after = await measure(() => getBuildById(42))
-  const neighbour = await measure(() => getBuildById(43))
-
-  step.show('getBuildById(42)', `“${before.value.title}”, fresh`, before)
-  step.show('updateBuild(42, …)', 'UPDATE, then invalidate({ key, tag })', update)
-  step.show('getBuildById(42)', `“${after.value.title}”: the next read is new`, after)
-  step.show('getBuildById(43)', `“${neighbour.value.title}”: still cached`, neighbour)
-  step.claim('queriesBefore', before.queries, 0)
-  step.claim('queriesOfUpdate', update.queries, 1)
-  step.claim('queriesAfter', after.queries, 1)
-  step.claim('queriesOfOthers', neighbour.queries, 0)
-  step.claim('isNew', after.value.title === title && before.value.title !== title, true)
-  return step
-}
-
-module.exports = { CALLERS, coldReads, freshHits, mutation, staleHits }
+module.exports = { CALLERS, coldReads, freshHits, staleHits }

@@ -1,5 +1,5 @@
 'use strict'
-// How the story looks in a terminal: columns that stand under each other, colours on a TTY only.
+// How the story looks in a terminal: columns that stand under each other, 80 columns, colours on a TTY only.
 
 const isColourful = process.stdout.isTTY === true && process.env.NO_COLOR === undefined
 const style = (code) => (text) => (isColourful ? `\u001b[${code}m${text}\u001b[0m` : text)
@@ -9,34 +9,45 @@ const red = style(31)
 const green = style(32)
 const cyan = style(36)
 
-const WIDTHS = { call: 27, result: 50, queries: 7, time: 9 }
+const WIDTHS = { call: 26, result: 24, queries: 3, hits: 6, misses: 7, ms: 8 }
+const INDENT = '     '
+const START = INDENT.length + WIDTHS.call + WIDTHS.result
 
 /** µs below 1 ms, ms below 1 s: never more than four figures. */
 function time(ms) {
-  const [value, unit] = ms < 1 ? [ms * 1_000, 'µs'] : ms < 1_000 ? [ms, 'ms'] : [ms / 1_000, 's']
+  const [value, unit] = ms < 0.9995 ? [ms * 1_000, 'µs'] : ms < 1_000 ? [ms, 'ms'] : [ms / 1_000, 's']
   return `${value.toFixed(value < 10 ? 1 : 0)} ${unit}`
 }
 
 const fit = (text, width) => (text.length > width ? `${text.slice(0, width - 1)}…` : text.padEnd(width))
+const number = (value) => (value === undefined ? '' : value.toLocaleString('en'))
+const short = (value) => (value < 100_000 ? number(value) : `${number(Math.round(value / 1_000))}k`)
 
-function row([call, result, queries, ms]) {
-  const start = `    ${cyan(fit(call, WIDTHS.call))}`
-  if (queries === undefined && ms === undefined) return `${start} ${result}`
-  const counted = queries === undefined ? '' : `${queries} SQL`
-  const measured = ms === undefined ? '' : time(ms)
-  const figures = `${bold(counted.padStart(WIDTHS.queries))} ${measured.padStart(WIDTHS.time)}`
-  return `${start} ${fit(result, WIDTHS.result)} ${figures}`.trimEnd()
+/** Figures as text, under each other; what is undefined stays empty. */
+function figures({ queries, hits, misses, ms }) {
+  const cells = [queries.padStart(WIDTHS.queries), hits.padStart(WIDTHS.hits), misses.padStart(WIDTHS.misses)]
+  return [bold(cells[0]), ...cells.slice(1), dim(ms.padStart(WIDTHS.ms))].join('')
+}
+
+const HEADINGS = figures({ queries: 'SQL', hits: 'hits', misses: 'misses', ms: 'time' })
+
+function row({ call, result, queries, hits, misses, ms }) {
+  const shown = { queries: number(queries), hits: hits === undefined ? '' : short(hits), misses: number(misses) }
+  const cost = figures({ ...shown, ms: ms === undefined ? '' : time(ms) })
+  return `${INDENT}${cyan(fit(call, WIDTHS.call))}${fit(result, WIDTHS.result)}${cost}`.trimEnd()
 }
 
 const verdict = (step) => (step.failures.length === 0 ? green('✔') : red('✖'))
 
 /** A step, numbered: its title with the verdict, the lines of it, and what does not hold. */
-function block(step, number, lines) {
-  const failures = step.failures.map((failure) => `    ${red(failure)}`)
-  return ['', `${verdict(step)} ${bold(`${number} · ${step.title}`)}`, ...lines, ...failures].join('\n')
+function block(step, position, headings, lines) {
+  const failures = step.failures.map((failure) => `${INDENT}${red(failure)}`)
+  const title = `${String(position).padStart(2)}  ${step.title}`
+  const first = `${verdict(step)} ${bold(title.padEnd(START - 2))}${dim(headings)}`
+  return ['', first.trimEnd(), ...lines, ...failures].join('\n')
 }
 
-const stepText = (step, number) => block(step, number, step.rows.map(row))
+const stepText = (step, position) => block(step, position, HEADINGS, step.rows.map(row))
 
 /** The counters that the story is about, of each process. */
 const FIGURES = [
@@ -49,19 +60,17 @@ const FIGURES = [
   ['loads', (m) => m.loads.started],
   ['  of them refreshes', (m) => m.loads.refreshed],
   ['callers that joined one', (m) => m.loads.joined],
-  ['entries in memory', (m) => m.memory.entries],
   ['bytes in memory', (m) => m.memory.bytes],
 ]
 
 /** A step whose lines are a table: @param {[name: string, metrics: object][]} processes */
-function metricsText(step, number, processes) {
-  const line = (label, cells) => `    ${label} ${cells.map((cell) => cell.padStart(12)).join('')}`
-  const names = processes.map(([name]) => name)
+function metricsText(step, position, processes) {
+  const inColumns = (cells) => cells.map((cell) => cell.padStart(12)).join('')
   const lines = FIGURES.map(([label, of]) => {
-    const cells = processes.map(([, metrics]) => of(metrics).toLocaleString('en'))
-    return line(cyan(label.padEnd(WIDTHS.call)), cells)
+    const cells = processes.map(([, metrics]) => number(of(metrics)))
+    return `${INDENT} ${cyan(label.padEnd(START - 6))}${inColumns(cells)}`
   })
-  return block(step, number, [dim(line(' '.repeat(WIDTHS.call), names)), ...lines])
+  return block(step, position, inColumns(processes.map(([name]) => name)), lines)
 }
 
 module.exports = { bold, dim, green, metricsText, red, stepText, time }
