@@ -5,10 +5,11 @@
 // of the event loop. Numbers travel in an array of doubles that this side owns, values as strings (or Buffers), so a
 // question costs no object. The core answers each question exactly once.
 
-const { performance } = require('node:perf_hooks')
+const { clearInterval, setInterval } = require('node:timers')
 const { NativeCache } = require('./native.js')
 const { CacheConfigError } = require('./errors.js')
 const { bidFarewell } = require('./farewell.js')
+const { SYSTEM } = require('./host.js')
 
 // The layout of `numbers`, as in src/outbox.rs: the answer to `probe`, then eight for each fetched answer.
 const HEAD = 8
@@ -42,13 +43,22 @@ const FIRST_OWN = 2 ** 52
 const RENEW_EVERY = 1_000
 const A_LONG_TIME = 2 ** 31 - 1
 
+/** Outside of the class: a closure made there would hold the channel. */
+function doNothing() {}
+
+/** Channels with a caller that waits: nothing else may hold what will answer it. */
+const awaited = new Set()
+
 class Channel {
   numbers = new Float64Array(HEAD + MOST * STRIDE)
   /** (key, ttl, flags) → value; its other answers are in `numbers`. See PROBE. */
   probe
+  /** Time, timers, chance. */
+  host
   #native
   #lookup
   #waiting = new Map()
+  #answered = 0
   #next = FIRST_OWN
   #isFlushing = false
   #held = 0
@@ -56,25 +66,33 @@ class Channel {
   #leading = 0
   #renewal
   #logger
+  /** What wakes the core's answers up: it alone would keep a cache for ever. */
+  #bell
 
   constructor(options) {
     this.#logger = options.logger
+    this.host = options.host ?? SYSTEM
+    // With Redis, a cache may owe invalidations: it lives until it is closed. Without, until nobody has it any more.
+    this.#bell = { channel: options.redis === null ? new WeakRef(this) : { deref: () => this } }
     this.#native = this.#open(options)
     const [probe, lookup] = this.#native.fastFunctions(this.numbers)
     this.probe = probe
     this.#lookup = lookup
     // Nothing of the core keeps the process alive; this timer does, while somebody waits for an answer.
-    this.#alive = setInterval(() => {}, A_LONG_TIME).unref()
+    this.#alive = setInterval(doNothing, A_LONG_TIME).unref()
     if (options.redis !== null) bidFarewell(this.#native)
+    this.host.opened(this)
   }
 
   #open({ namespace, memoryMaxBytes, redis }) {
     const replace = process.env.NODE_ENV === 'development'
+    const { manualClock } = this.host
+    const bell = this.#bell
     try {
       return new NativeCache(
-        { namespace, memoryMaxBytes, redis: redis === null ? undefined : nativeRedis(redis), replace },
+        { namespace, memoryMaxBytes, redis: redis === null ? undefined : nativeRedis(redis), replace, manualClock },
         this.numbers,
-        () => this.#fetch(),
+        () => bell.channel?.deref()?.fetch(),
       )
     } catch (error) {
       const [option, running, wanted] = error.message.split('\n')
@@ -169,6 +187,22 @@ class Channel {
   end() {
     clearInterval(this.#alive)
     clearInterval(this.#renewal)
+    this.#bell.channel = undefined
+  }
+
+  /** Answers of the core so far. */
+  get answered() {
+    return this.#answered
+  }
+
+  /** Moves the clock of a cache for tests. */
+  advance(ms) {
+    this.#native.advance(ms)
+  }
+
+  /** Refreshes that failed may be tried again at once. */
+  forgetFailures() {
+    this.#native.forgetFailures()
   }
 
   report() {
@@ -179,11 +213,15 @@ class Channel {
 
   /** Somebody waits: the process stays until `release`. */
   hold() {
-    if (this.#held++ === 0) this.#alive.ref()
+    if (this.#held++ > 0) return
+    this.#alive.ref()
+    awaited.add(this)
   }
 
   release() {
-    if (--this.#held === 0) this.#alive.unref()
+    if (--this.#held > 0) return
+    this.#alive.unref()
+    awaited.delete(this)
   }
 
   /** A loader of ours runs: its lease is renewed while this event loop turns. */
@@ -202,7 +240,7 @@ class Channel {
     this.#waiting.set(id, lastResolve)
     if (!this.#isFlushing) {
       this.#isFlushing = true
-      process.nextTick(flush, this)
+      this.host.soon(flush, this)
     }
     return answered
   }
@@ -222,7 +260,8 @@ class Channel {
     this.#native.flush()
   }
 
-  #fetch() {
+  /** The core has answers. */
+  fetch() {
     let values
     do {
       values = this.#native.fetch()
@@ -240,6 +279,7 @@ class Channel {
     const resolve = this.#waiting.get(id)
     if (resolve === undefined) return
     this.#waiting.delete(id)
+    this.#answered++
     resolve(read(numbers, at, value))
   }
 
@@ -332,7 +372,4 @@ function nativeRedis(redis) {
   }
 }
 
-/** Milliseconds on a monotonic clock. */
-const now = () => performance.now()
-
-module.exports = { Channel, PROBE, FLAG, END, ANSWER, now }
+module.exports = { Channel, PROBE, FLAG, END, ANSWER, now: SYSTEM.now }

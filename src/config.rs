@@ -14,6 +14,8 @@ pub struct EngineOptions {
     pub redis: Option<RedisOptions>,
     /// Whether an engine with other settings is replaced (development) or refused.
     pub replace: bool,
+    /// Whether the engine is this handle's alone, on a clock that only `advance` moves.
+    pub manual_clock: bool,
 }
 
 #[napi(object)]

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::Arc;
 use std::time::Duration;
 
-use napi::bindgen_prelude::{Env, Float64Array, Unknown};
+use napi::bindgen_prelude::{Env, Float64Array, ObjectFinalize, Unknown};
 use napi::{Error, Result};
 use napi_derive::napi;
+use tidecache_core::clock::ManualClock;
 use tidecache_core::config::Config;
 use tidecache_core::engine::{
     Answer as FoundAnswer, Engine, FillRequest, LoadEnd, Refreshing, Request, SetRequest, Target,
@@ -31,6 +32,9 @@ pub const FAREWELL: Duration = Duration::from_millis(100);
 /// The same for an orderly `close`.
 const FLUSH: Duration = Duration::from_secs(1);
 
+/// Bytes of an engine without entries, for the garbage collector of a process that makes many caches: its tests.
+const FOOTPRINT: i64 = 1 << 20;
+
 /// What is asked of the runtime, beside lookups.
 enum Other {
     Fill(FillRequest),
@@ -41,7 +45,7 @@ enum Other {
     Close(u64),
 }
 
-#[napi]
+#[napi(custom_finalize)]
 pub struct NativeCache {
     engine: Arc<Engine>,
     runtime: Handle,
@@ -53,6 +57,8 @@ pub struct NativeCache {
     others: RefCell<Vec<Other>>,
     /// The farewell was said at 'exit': the environment's clean-up need not say it again.
     has_left: Arc<AtomicBool>,
+    /// The clock of a test's cache.
+    clock: Option<Arc<ManualClock>>,
 }
 
 #[napi]
@@ -70,8 +76,12 @@ impl NativeCache {
         } else {
             OnConflict::Refuse
         };
+        let clock = options.manual_clock.then(Arc::<ManualClock>::default);
         let config = Config::from(options);
-        let opened = registry::open(config, on_conflict, runtime.clone());
+        let opened = match &clock {
+            Some(clock) => Ok(registry::open_alone(config, Arc::clone(clock), runtime.clone())),
+            None => registry::open(config, on_conflict, runtime.clone()),
+        };
         let (engine, owner) = opened.map_err(|conflict| {
             // The JS layer makes a CacheConfigError of it.
             Error::from_reason(format!(
@@ -83,12 +93,14 @@ impl NativeCache {
         let has_left = Arc::new(AtomicBool::new(false));
         let farewell = (
             Arc::downgrade(&engine),
-            Arc::clone(&outbox),
+            Arc::downgrade(&outbox),
             runtime.clone(),
             Arc::clone(&has_left),
         );
         env.add_env_cleanup_hook(farewell, move |(engine, outbox, runtime, has_left)| {
-            outbox.close();
+            if let Some(outbox) = outbox.upgrade() {
+                outbox.close();
+            }
             if let Some(engine) = engine.upgrade() {
                 if !has_left.load(SeqCst) {
                     leave(&engine, owner, &runtime, FAREWELL);
@@ -96,6 +108,7 @@ impl NativeCache {
                 engine.remove_owner(owner);
             }
         })?;
+        env.adjust_external_memory(FOOTPRINT)?;
         Ok(Self {
             engine,
             runtime,
@@ -105,7 +118,23 @@ impl NativeCache {
             lookups: Rc::default(),
             others: RefCell::default(),
             has_left,
+            clock,
         })
+    }
+
+    /// Moves the clock of a test's cache; the system's cannot be moved.
+    #[napi(catch_unwind)]
+    pub fn advance(&self, ms: f64) -> Result<()> {
+        let clock = self.clock.as_ref();
+        let clock = clock.ok_or_else(|| Error::from_reason("the system's clock cannot be moved"))?;
+        clock.advance_ms(ms.max(0.0) as u64);
+        Ok(())
+    }
+
+    /// Refreshes that failed may be tried again at once.
+    #[napi(catch_unwind)]
+    pub fn forget_failures(&self) {
+        self.engine.forget_failures();
     }
 
     /// The functions `probe(key, ttl, flags) → value` and `lookup(load, ttl, flags, wait, tags)`, see `fast`.
@@ -336,6 +365,16 @@ impl NativeCache {
 
     fn ask(&self, other: Other) {
         self.others.borrow_mut().push(other);
+    }
+}
+
+/// Nobody has the cache any more: what it was loading will not come. One with Redis lives until it is closed.
+impl ObjectFinalize for NativeCache {
+    fn finalize(self, env: Env) -> Result<()> {
+        self.engine.abandon(self.owner);
+        self.engine.remove_owner(self.owner);
+        env.adjust_external_memory(-FOOTPRINT)?;
+        Ok(())
     }
 }
 

@@ -38,7 +38,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that tests move by hand.
+/// A clock that stands still until a test moves it: ours, and those of the package's users.
 #[derive(Debug)]
 pub struct ManualClock(AtomicU64);
 
@@ -50,7 +50,7 @@ impl Default for ManualClock {
 
 impl ManualClock {
     pub fn advance_ms(&self, ms: u64) {
-        self.0.fetch_add(ms * MS, Ordering::SeqCst);
+        self.0.fetch_add(ms.saturating_mul(MS), Ordering::SeqCst);
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 use tokio::runtime::Handle;
 
-use crate::clock::SystemClock;
+use crate::clock::{Clock, ManualClock, SystemClock};
 use crate::config::{Address, Config, RedisConfig};
 use crate::engine::Engine;
 use crate::loads::OwnerId;
@@ -56,12 +56,23 @@ pub fn open(config: Config, on_conflict: OnConflict, runtime: Handle) -> Result<
             }
         }
     }
-    let engine = Engine::new(config, Arc::new(SystemClock), runtime);
+    let (engine, owner) = begin(config, Arc::new(SystemClock), runtime);
     engines.insert(identity, Arc::downgrade(&engine));
+    Ok((engine, owner))
+}
+
+/// An engine of its caller's own, on a clock that stands still: nobody else is ever given it.
+#[must_use]
+pub fn open_alone(config: Config, clock: Arc<ManualClock>, runtime: Handle) -> (Arc<Engine>, OwnerId) {
+    begin(config, clock, runtime)
+}
+
+fn begin(config: Config, clock: Arc<dyn Clock>, runtime: Handle) -> (Arc<Engine>, OwnerId) {
+    let engine = Engine::new(config, clock, runtime);
     let owner = engine
         .new_owner()
         .expect("nobody has had it yet, so nobody has closed it");
-    Ok((engine, owner))
+    (engine, owner)
 }
 
 /// Every engine gives back what its contexts hold: the process is about to end.

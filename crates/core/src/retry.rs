@@ -53,6 +53,10 @@ impl Retries {
         self.lock().remove(&key);
     }
 
+    pub fn clear(&self) {
+        self.lock().clear();
+    }
+
     fn note<T>(&self, key: NameHash, change: impl FnOnce(&mut Retry) -> T, now: Instant) -> T {
         let mut table = self.lock();
         if table.len() >= CAP {

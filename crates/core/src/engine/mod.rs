@@ -143,6 +143,11 @@ impl Engine {
         self.clock.now()
     }
 
+    /// Every refresh may be tried again at once.
+    pub fn forget_failures(&self) {
+        self.retries.clear();
+    }
+
     fn me(&self) -> Arc<Self> {
         self.myself
             .upgrade()
