@@ -1,8 +1,8 @@
 /**
  * A memory tier in front of Redis: single-flight loads, leases, stale-while-revalidate, coherent invalidation.
  *
- * Every function that returns a promise reports bad arguments by rejecting with {@link CacheConfigError}; only
- * {@link createCache} throws.
+ * Every function that returns a promise reports bad arguments by rejecting with {@link CacheConfigError}; the others
+ * throw it.
  */
 
 /**
@@ -78,6 +78,18 @@ export interface Cache {
   /** Asks Redis now, within `commandTimeout`. */
   health(): Promise<Health>
   /**
+   * Calls `listener` at every such event, during the call that it is about; a listener is added once. Hits cost nothing
+   * while nobody listens to them. What a listener throws is reported as a process warning, never to a caller.
+   *
+   * The same payloads, with the `namespace`, are published to `node:diagnostics_channel` under `tidecache:<event>`, for
+   * all caches of the process.
+   *
+   * @throws {CacheConfigError} for an unknown event
+   */
+  on<E extends keyof CacheEvents>(event: E, listener: (payload: CacheEvents[E]) => void): this
+  /** Takes a listener away. */
+  off<E extends keyof CacheEvents>(event: E, listener: (payload: CacheEvents[E]) => void): this
+  /**
    * For boot checks; nobody has to call it.
    *
    * @throws {CacheRedisError} when Redis has not answered once by `connectTimeout`
@@ -132,7 +144,9 @@ export interface CustomCodec {
 }
 
 export interface Logger {
+  /** Redis is lost; tracking is refused; a callback of yours threw. */
   warn(message: string, detail?: unknown): void
+  /** Once per engine what Redis was found to be and to allow; and that it is back. Left out: `warn` is told of the latter. */
   info?(message: string, detail?: unknown): void
 }
 
@@ -334,6 +348,46 @@ export interface Percentiles {
   p50: number
   p99: number
   max: number
+}
+
+/**
+ * What {@link Cache.on} tells, by event. Durations and ages are ms.
+ *
+ * A read is one of `hit`, `stale` and `miss`; after a `miss` it may still be answered by a `stale` value
+ * (`staleIfError`, `staleAfter`).
+ */
+export interface CacheEvents {
+  /** A fresh value was served. */
+  hit: KeyEvent & { tier: 'memory' | 'redis'; age: number }
+  /** A stale value was served. */
+  stale: KeyEvent & { tier: 'memory' | 'redis'; age: number }
+  /** The caller's loader is about to run; or somebody else's load was waited for (`joined`). */
+  miss: KeyEvent & { joined: boolean }
+  /** A loader has returned. `refresh`: in the background, for a stale value. */
+  load: KeyEvent & { duration: number; refresh: boolean }
+  /** A loader has failed, or took longer than `loadTimeout`. */
+  loadError: KeyEvent & { error: unknown; duration: number; refresh: boolean }
+  /** A value could not be stored without loss; `path` as in {@link CacheEncodeError}. */
+  encodeError: KeyEvent & { path: string; error: unknown }
+  /** An invalidation made here. Those of other processes are counted in {@link Metrics}; their names are not known. */
+  invalidate: ViewEvent & { target: InvalidateTarget; mode: 'remove' | 'stale'; receipt: InvalidateReceipt }
+  /** The connection to Redis is lost, or the first attempt failed. Told once, until it is up again. */
+  redisDown: { reason: string }
+  /** Redis is connected and trusted: invalidations that it missed have been applied. */
+  redisUp: { reason: 'connected' | 'reconnected'; server: string; coherence: 'tracking' | 'none' }
+  /** 'open': Redis is connected and does not answer; nobody waits for it until it does ('closed'). */
+  breaker: { state: 'open' | 'closed' }
+  /** What the logger's `warn` is told, too. */
+  warning: { message: string; detail?: unknown }
+}
+
+export interface ViewEvent {
+  /** The view it happened in, as in `cache.namespace(view)`; absent: in the cache itself. */
+  view?: string
+}
+
+export interface KeyEvent extends ViewEvent {
+  key: string
 }
 
 // --- errors -------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ const { hostname } = require('node:os')
 const { Channel, PROBE, FLAG, ANSWER, now } = require('./channel.js')
 const { createCodec } = require('./codec.js')
 const { CacheClosedError, CacheRedisError } = require('./errors.js')
+const { Events } = require('./events.js')
 const { Flight, LOOK_AGAIN, lifetimes } = require('./flight.js')
 const { cacheOptions, entryOptions, getOptions, checkKey, invalidateTarget } = require('./options.js')
 const { checkFunction, checkNames } = require('./options/check.js')
@@ -30,6 +31,7 @@ class Cache {
   #channel
   #codec
   #defaults
+  #events
   /** By load: the flight, or its leader's policy while nobody has joined. */
   #flights = new Map()
   #discards = new Map()
@@ -41,19 +43,31 @@ class Cache {
   constructor(options) {
     const { disabled, redis, memoryMaxBytes } = options
     const off = { redis: null, memoryMaxBytes: 0 }
-    this.#channel = new Channel(disabled ? { ...options, ...off } : options)
+    this.#events = new Events(options.namespace).belongTo(this)
+    this.#channel = new Channel(disabled ? { ...options, ...off } : options, this.#events)
     this.#codec = createCodec(options)
     this.#defaults = options.defaults
     this.#waitUntil = options.waitUntil
     this.#shared = {
       channel: this.#channel,
       codec: this.#codec,
+      events: this.#events,
       flights: this.#flights,
       refresh: (...args) => this.#refresh(...args),
       waitUntil: (promise) => this.#giveToPlatform(promise),
     }
     if (redis !== null && options.namespaceIsDefault && process.env.NODE_ENV === 'production') warnOfDefault()
     this.#hasMemory = memoryMaxBytes > 0
+  }
+
+  on(name, listener) {
+    this.#events.on(name, listener)
+    return this
+  }
+
+  off(name, listener) {
+    this.#events.off(name, listener)
+    return this
   }
 
   /** Not `async`: returning a promise from an async function costs three turns of the microtask queue. */
@@ -75,7 +89,7 @@ class Cache {
     const flags = ttlGiven === 0 ? FLAG.BYPASS : REFRESH_FLAGS[refresh]
     const { numbers, probe } = this.#channel
     const data = flags === 0 && ttlGiven === -1 ? probe(key) : probe(key, ttlGiven, flags)
-    if (numbers[0] !== PROBE.FRESH || policy.onResult !== undefined) {
+    if (numbers[0] !== PROBE.FRESH || policy.onResult !== undefined || this.#events.areHitsHeard) {
       return this.#answer(key, loader, policy, flags, data)
     }
     try {
@@ -111,7 +125,7 @@ class Cache {
         } else result = await this.#join(numbers[2], key, policy)
         if (result !== LOOK_AGAIN) {
           const decoded = this.#decode(result, attempt)
-          if (decoded !== UNDECODABLE) return this.#deliver(decoded, result, policy, started)
+          if (decoded !== UNDECODABLE) return this.#deliver(key, decoded, result, policy, started)
           await this.#discard(key)
         }
         value = probe(key, policy.ttlGiven, flags)
@@ -142,7 +156,8 @@ class Cache {
     return gone
   }
 
-  #deliver(value, result, policy, started) {
+  #deliver(key, value, result, policy, started) {
+    this.#events.answered(key, result)
     if (policy.onResult !== undefined) {
       const { outcome, tier, age } = result
       policy.onResult({ outcome, tier, age, waited: now() - started })
@@ -194,8 +209,13 @@ class Cache {
     }
     flight.join()
     this.#channel.joined(false)
-    const result = await (isPatient(policy) ? flight.result : this.#waitFor(flight, policy))
-    return result !== LOOK_AGAIN && result.outcome === 'miss' ? { ...result, outcome: 'joined' } : result
+    try {
+      const result = await (isPatient(policy) ? flight.result : this.#waitFor(flight, policy))
+      return result !== LOOK_AGAIN && result.outcome === 'miss' ? { ...result, outcome: 'joined' } : result
+    } catch (error) {
+      this.#events.missed(key, true)
+      throw error
+    }
   }
 
   /** The value of a load that is on its way to the tiers is in memory as any other. */
@@ -244,20 +264,27 @@ class Cache {
     signal?.throwIfAborted()
     const data = this.#channel.probe(key, -1, FLAG.NO_LOAD)
     const { numbers } = this.#channel
-    if (numbers[0] === PROBE.FRESH || numbers[0] === PROBE.STALE) return this.#decodeOrMiss(numbers[4], data)
+    const outcome = OUTCOME[numbers[0]]
+    if (outcome !== undefined) {
+      return this.#decodeOrMiss(key, { codec: numbers[4], data, outcome, tier: 'memory', age: numbers[1] })
+    }
     const flight = numbers[0] === PROBE.JOIN ? this.#flights.get(numbers[2]) : undefined
     if (flight?.done !== undefined && this.#hasMemory) {
-      const done = this.#takeDone(flight)
-      return this.#decodeOrMiss(done.codec, done.data)
+      return this.#decodeOrMiss(key, this.#takeDone(flight))
     }
     const found = await this.#held(waitFor(this.#channel.get(key), signal))
-    return found.kind === ANSWER.HIT ? this.#decodeOrMiss(found.codec, found.data) : undefined
+    if (found.kind === ANSWER.HIT) return this.#decodeOrMiss(key, found)
+    this.#events.missed(key, false)
+    return undefined
   }
 
-  #decodeOrMiss(codec, data) {
+  #decodeOrMiss(key, result) {
     try {
-      return this.#codec.decode(codec, data)
+      const value = this.#codec.decode(result.codec, result.data)
+      this.#events.answered(key, result)
+      return value
     } catch {
+      this.#events.missed(key, false)
       return undefined
     }
   }
@@ -270,6 +297,7 @@ class Cache {
     try {
       encoded = this.#codec.encode(value)
     } catch (error) {
+      this.#events.notEncoded(key, error)
       if (policy.onEncodeError !== 'bypass') throw error
       // What cannot be stored must not leave the old value behind.
       await this.invalidate(key)
@@ -285,14 +313,19 @@ class Cache {
   async invalidate(target, options) {
     const parts = invalidateTarget(target, options)
     if (this.#closing !== undefined) throw new CacheClosedError()
-    const answered = this.#channel.invalidate(parts)
-    if (answered === undefined) return { redis: 'off' }
-    this.#giveToPlatform(answered)
-    const { state, why } = await this.#held(answered)
+    const { state, why } = await this.#events.run('invalidate', { mode: parts.mode }, () => this.#invalidate(parts))
+    this.#events.invalidated(target, parts.mode, { redis: state })
     if (parts.strict && state === 'queued') {
       throw new CacheRedisError(`the invalidation is queued, not applied yet: ${why}`)
     }
     return { redis: state }
+  }
+
+  #invalidate(parts) {
+    const answered = this.#channel.invalidate(parts)
+    if (answered === undefined) return { state: 'off' }
+    this.#giveToPlatform(answered)
+    return this.#held(answered)
   }
 
   async metrics(options) {

@@ -10,11 +10,14 @@ const { NativeCache } = require('./native.js')
 const { CacheConfigError } = require('./errors.js')
 const { bidFarewell } = require('./farewell.js')
 const { SYSTEM } = require('./host.js')
+const { Log } = require('./log.js')
 
 // The layout of `numbers`, as in src/outbox.rs: the answer to `probe`, then eight for each fetched answer.
 const HEAD = 8
 const STRIDE = 8
 const MOST = 1_024
+/** Where `fetch` says whether there are notices. */
+const NOTICES = 5
 
 /** What `probe` found: numbers[0]. */
 const PROBE = { MISS: 0, FRESH: 1, STALE: 2, JOIN: 3, LEAD: 4 }
@@ -65,12 +68,15 @@ class Channel {
   #alive
   #leading = 0
   #renewal
-  #logger
+  #log
+  /** Warnings that other handles may print are left to them. */
+  #prints
   /** What wakes the core's answers up: it alone would keep a cache for ever. */
   #bell
 
-  constructor(options) {
-    this.#logger = options.logger
+  constructor(options, events) {
+    this.#log = new Log(options.logger, events)
+    this.#prints = options.logger === null
     this.host = options.host ?? SYSTEM
     // With Redis, a cache may owe invalidations: it lives until it is closed. Without, until nobody has it any more.
     this.#bell = { channel: options.redis === null ? new WeakRef(this) : { deref: () => this } }
@@ -267,8 +273,7 @@ class Channel {
       values = this.#native.fetch()
       for (let n = 0; n < values.length; n++) this.#deliver(HEAD + n * STRIDE, values[n])
     } while (values.length === MOST)
-    const warning = this.#native.warning()
-    if (warning !== null && warning !== undefined) this.warn(warning)
+    if (this.numbers[NOTICES] !== 0) this.#log.notices(JSON.parse(this.#native.notices(this.#prints)))
   }
 
   #deliver(at, value) {
@@ -284,8 +289,7 @@ class Channel {
   }
 
   warn(message, detail) {
-    if (this.#logger !== null) this.#logger.warn(message, detail)
-    else process.emitWarning(message, 'TidecacheWarning')
+    this.#log.warn(message, detail)
   }
 }
 

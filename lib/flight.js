@@ -38,6 +38,8 @@ class Flight {
   #isFound = false
   #controller
   #deadline
+  /** When the loader was called. */
+  #began
 
   constructor(cache, id, key, policy) {
     this.#cache = cache
@@ -135,13 +137,20 @@ class Flight {
 
   /** Never rejects: callers wait for `result`. */
   async #load(loader) {
-    const { flights } = this.#cache
+    const { events, flights } = this.#cache
     const wishes = new Wishes(this.#policy)
     this.#controller = new AbortController()
     this.#startClock()
+    if (!this.#isBackground) events.missed(this.#key, false)
+    this.#began = now()
     try {
-      const value = await loader(this.#context(wishes))
-      if (!this.isSettled) await this.#keep(value, wishes)
+      const context = this.#context(wishes)
+      const info = { key: this.#key, signal: context.signal, refresh: this.#isBackground }
+      const value = await events.run('load', info, () => loader(context))
+      if (!this.isSettled) {
+        events.loaded(this.#key, now() - this.#began, this.#isBackground)
+        await this.#keep(value, wishes)
+      }
     } catch (error) {
       if (!this.isSettled) this.#fail(error)
     } finally {
@@ -155,10 +164,12 @@ class Flight {
     const { loadTimeout } = this.#policy
     this.#deadline = setTimeout(() => {
       const error = new CacheTimeoutError(`the loader of '${shorten(this.#key)}' took longer than ${loadTimeout} ms`)
-      if (!this.isSettled) this.#giveUp(error, END.TIMED_OUT)
+      if (this.isSettled) return
+      this.#tellFailure(error)
+      this.#giveUp(error, END.TIMED_OUT)
     }, loadTimeout)
     // A background load keeps no process alive.
-    if (this.#callers === Infinity) this.#deadline.unref()
+    if (this.#isBackground) this.#deadline.unref()
     this.#cache.channel.leads()
   }
 
@@ -173,6 +184,14 @@ class Flight {
   background() {
     this.#callers = Infinity
     return this
+  }
+
+  get #isBackground() {
+    return this.#callers === Infinity
+  }
+
+  #tellFailure(error) {
+    this.#cache.events.failed(this.#key, error, now() - this.#began, this.#isBackground)
   }
 
   #context(wishes) {
@@ -225,6 +244,7 @@ class Flight {
 
   #cannotEncode(value, error, isKept) {
     this.#cache.channel.endLoad(this.#id, END.SKIPPED)
+    if (isKept) this.#cache.events.notEncoded(this.#key, error)
     const isReturned = !isKept || this.#policy.onEncodeError === 'bypass'
     if (isReturned && error instanceof CacheEncodeError) {
       this.#answer({ raw: value, outcome: 'miss', tier: null, age: 0 })
@@ -233,6 +253,7 @@ class Flight {
 
   #fail(error) {
     this.#cache.channel.endLoad(this.#id, END.FAILED)
+    this.#tellFailure(error)
     const { previous } = this
     if (previous?.onError) {
       this.#answer({ ...previous, outcome: 'stale', tier: 'memory' })

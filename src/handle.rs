@@ -18,6 +18,7 @@ use tidecache_core::engine::{
 use tidecache_core::envelope::Policy;
 use tidecache_core::key::Mode;
 use tidecache_core::loads::OwnerId;
+use tidecache_core::notice;
 use tidecache_core::registry::{self, OnConflict};
 use tokio::runtime::Handle;
 
@@ -90,6 +91,15 @@ impl NativeCache {
             ))
         })?;
         let outbox = Arc::new(Outbox::new(wake));
+        let hearer = Arc::downgrade(&outbox);
+        engine.watch(
+            owner,
+            Box::new(move |notice| {
+                if let Some(outbox) = hearer.upgrade() {
+                    outbox.put_notice(notice);
+                }
+            }),
+        );
         let has_left = Arc::new(AtomicBool::new(false));
         let farewell = (
             Arc::downgrade(&engine),
@@ -334,11 +344,12 @@ impl NativeCache {
         self.engine.report().to_string()
     }
 
-    /// A change of Redis's state that the user should hear of, once.
+    /// Changes of Redis's state since the last time, as a JSON array. `prints`: this handle has no logger of its own,
+    /// and warnings that no other such handle took are its to print.
     #[napi(catch_unwind)]
     #[must_use]
-    pub fn warning(&self) -> Option<String> {
-        self.engine.take_warning()
+    pub fn notices(&self, prints: bool) -> String {
+        notice::to_json(&self.outbox.take_notices(), prints)
     }
 
     /// Before the process ends: sends what was asked, gives leases back; blocks at most so many ms.

@@ -4,12 +4,13 @@
 //! through an array of doubles that JavaScript owns, so an answer costs one string and no object.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode, UnknownReturnValue};
 use napi::Status;
 use tidecache_core::engine::{Coherence, Found, Health, Receipt, Tier};
 use tidecache_core::envelope::names_as_json;
+use tidecache_core::notice::Notice;
 
 use crate::text::Outgoing;
 
@@ -20,8 +21,11 @@ pub type Wake = ThreadsafeFunction<(), UnknownReturnValue, (), Status, false, tr
 pub const STRIDE: usize = 8;
 /// Answers per fetch.
 pub const MOST: usize = 1_024;
-/// Doubles before the first answer: the answer to `probe`.
+/// Doubles before the first answer: the answer to `probe`, and whether there are notices.
 pub const HEAD: usize = 8;
+const NOTICES: usize = 5;
+/// Notices kept for a context that does not come to fetch them; the oldest go first.
+const MOST_NOTICES: usize = 100;
 
 /// What was answered; `lib/channel.js` knows the numbers.
 #[derive(Debug)]
@@ -37,6 +41,7 @@ pub enum Answer {
 
 pub struct Outbox {
     answers: Mutex<Vec<Answer>>,
+    notices: Mutex<Vec<Arc<Notice>>>,
     signalled: AtomicBool,
     closed: AtomicBool,
     wake: Wake,
@@ -46,6 +51,7 @@ impl Outbox {
     pub fn new(wake: Wake) -> Self {
         Self {
             answers: Mutex::default(),
+            notices: Mutex::default(),
             signalled: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             wake,
@@ -54,6 +60,24 @@ impl Outbox {
 
     pub fn put(&self, answer: Answer) {
         self.lock().push(answer);
+        self.signal();
+    }
+
+    pub fn put_notice(&self, notice: &Arc<Notice>) {
+        let mut notices = self.notices();
+        if notices.len() == MOST_NOTICES {
+            notices.remove(0);
+        }
+        notices.push(Arc::clone(notice));
+        drop(notices);
+        self.signal();
+    }
+
+    pub fn take_notices(&self) -> Vec<Arc<Notice>> {
+        std::mem::take(&mut *self.notices())
+    }
+
+    fn signal(&self) {
         if !self.signalled.swap(true, SeqCst) && !self.closed.load(SeqCst) {
             self.wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
         }
@@ -75,12 +99,17 @@ impl Outbox {
                 std::mem::take(&mut *answers)
             }
         };
+        numbers[NOTICES] = flag(!self.notices().is_empty());
         let slots = numbers[HEAD..].chunks_exact_mut(STRIDE);
         fetched
             .into_iter()
             .zip(slots)
             .map(|(answer, slot)| answer.write(slot, now))
             .collect()
+    }
+
+    fn notices(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Notice>>> {
+        self.notices.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Answer>> {

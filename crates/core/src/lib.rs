@@ -6,7 +6,7 @@
 //! 2. [`engine`] every decision: probe, lookup, lease, fill, set, invalidate, supervise, report
 //! 3. [`link`] what is known of the connection · [`breaker`] · [`journal`] · [`versions`] · [`retry`] · [`loads`]
 //! 4. [`redis`] sockets, scripts, sessions
-//! 5. [`hot`] the hottest entries · [`memory`] the memory tier · [`metrics`]
+//! 5. [`hot`] the hottest entries · [`memory`] the memory tier · [`metrics`] · [`notice`] changes told to all handles
 //! 6. [`envelope`] an entry in Redis · [`epoch`] what still stands · [`freshness`] the rule
 //! 7. [`key`] names and hashes · [`glob`] · [`config`] · [`clock`]
 
@@ -25,6 +25,7 @@ pub mod link;
 pub mod loads;
 pub mod memory;
 pub mod metrics;
+pub mod notice;
 pub mod redis;
 pub mod registry;
 pub mod retry;

@@ -40,7 +40,12 @@ pub struct Link {
     basis_word: AtomicU64,
     /// Wakes the supervisor: a heartbeat is wanted, the breaker opened, an invalidation was noted, the end.
     pub wake: Notify,
+    /// The user was warned that Redis is lost.
     told: AtomicBool,
+    /// The last change that was told: down, and the breaker open.
+    told_down: AtomicBool,
+    told_open: AtomicBool,
+    was_up: AtomicBool,
     /// Whether the last session had pushes.
     tracking: AtomicBool,
     activity: AtomicU64,
@@ -63,6 +68,9 @@ impl Link {
             basis_word: AtomicU64::new(0),
             wake: Notify::new(),
             told: AtomicBool::new(false),
+            told_down: AtomicBool::new(false),
+            told_open: AtomicBool::new(false),
+            was_up: AtomicBool::new(false),
             activity: AtomicU64::new(0),
             latency: AtomicU64::new(u64::MAX),
             lease_waiters: Mutex::default(),
@@ -134,6 +142,22 @@ impl Link {
     /// `true` when the user has not been told so yet: once per change, not per attempt.
     pub fn tell(&self, is_lost: bool) -> bool {
         self.told.swap(is_lost, SeqCst) != is_lost
+    }
+
+    /// `true` when this is a change.
+    pub fn note_down(&self, is_down: bool) -> bool {
+        self.told_down.swap(is_down, SeqCst) != is_down
+    }
+
+    /// Whether the breaker is open, if that has changed since the last time.
+    pub fn breaker_change(&self) -> Option<bool> {
+        let open = self.breaker.is_open();
+        (self.told_open.swap(open, SeqCst) != open).then_some(open)
+    }
+
+    /// `true` for the first session.
+    pub fn is_first(&self) -> bool {
+        !self.was_up.swap(true, SeqCst)
     }
 
     /// An operation got no answer in time.

@@ -37,6 +37,7 @@ use crate::link::Link;
 use crate::loads::{Load, LoadId, Loads, OwnerId, Storage};
 use crate::memory::{Entry, Memory, Trim};
 use crate::metrics::Metrics;
+use crate::notice::{Change, Watcher, Watchers};
 use crate::redis::session::Session;
 use crate::retry::Retries;
 use crate::versions::VersionTable;
@@ -67,7 +68,7 @@ pub struct Engine {
     longest_hard_ttl: AtomicU64,
     /// Invalidations that were asked for and have no receipt yet.
     invalidating: AtomicU64,
-    warning: std::sync::Mutex<Option<String>>,
+    watchers: Watchers,
     closed: AtomicBool,
     myself: Weak<Engine>,
 }
@@ -108,7 +109,7 @@ impl Engine {
             longest_hard_ttl: AtomicU64::new(0),
             metrics: Metrics::default(),
             invalidating: AtomicU64::new(0),
-            warning: std::sync::Mutex::default(),
+            watchers: Watchers::default(),
             closed: AtomicBool::new(false),
             myself: myself.clone(),
             config,
@@ -128,6 +129,7 @@ impl Engine {
 
     /// A handle is closed or its context has ended. The engine ends with the last one.
     pub fn remove_owner(&self, owner: OwnerId) {
+        self.watchers.remove(owner);
         let mut living = self.living();
         if living.remove(&owner) && living.is_empty() {
             self.close();
@@ -275,15 +277,15 @@ impl Engine {
         }
     }
 
-    fn set_warning(&self, text: String) {
-        if let Ok(mut warning) = self.warning.lock() {
-            *warning = Some(text);
-        }
+    /// Tells a handle of every change of Redis's state, until its owner is removed. The watcher must not wait.
+    pub fn watch(&self, owner: OwnerId, watcher: Watcher) {
+        self.watchers.add(owner, watcher);
     }
 
-    /// A change of Redis's state that the user should hear of, once.
-    pub fn take_warning(&self) -> Option<String> {
-        self.warning.lock().ok()?.take()
+    fn tell(&self, change: Change) {
+        if !self.is_closed() {
+            self.watchers.tell(change);
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::config::RedisConfig;
 use crate::envelope::Reign;
 use crate::key::{Kind, Mode, Push};
 use crate::link::{Link, LinkState};
+use crate::notice::Change;
 use crate::redis::fault::{fault_of, Fault};
 use crate::redis::session::{Listener, Pushed, Session};
 use crate::redis::wire::Budget;
@@ -23,6 +24,9 @@ const BEAT: Duration = Duration::from_millis(150);
 const PROBE: Duration = Duration::from_millis(100);
 /// Heartbeats without an answer, and without a single byte, that end a session.
 const SILENCE: u32 = 3;
+/// Why a session ended.
+const CLOSED: &str = "the cache was closed";
+const UNANSWERED: &str = "Redis does not answer";
 /// Longest pause between attempts to connect.
 const LONGEST_PAUSE: u64 = 1_000;
 
@@ -37,9 +41,9 @@ pub(super) async fn run(engine: Weak<Engine>) {
             Ok(session) => {
                 failures = 0;
                 drop(this);
-                live(&engine, &session).await;
+                let why = live(&engine, &session).await;
                 let Some(this) = engine.upgrade() else { return };
-                this.link_lost(&session, "the connection ended");
+                this.link_lost(&session, why);
             }
             Err(fault) => {
                 failures += 1;
@@ -63,23 +67,25 @@ async fn pause(engine: &Weak<Engine>, failures: u32) {
     tokio::time::sleep(Duration::from_millis(10 + random % longest)).await;
 }
 
-/// Keeps a session proven until it is over.
-async fn live(engine: &Weak<Engine>, session: &Arc<Session>) {
+/// Keeps a session proven until it is over; tells why it is.
+async fn live(engine: &Weak<Engine>, session: &Arc<Session>) -> &'static str {
     let mut silence = Silence::default();
     loop {
         let Some(this) = engine.upgrade().filter(|e| !e.is_closed()) else {
-            return;
+            return CLOSED;
         };
-        let Some(link) = &this.link else { return };
+        let Some(link) = &this.link else { return CLOSED };
         if session.is_over() {
-            return;
+            return "the connection ended";
         }
+        this.tell_breaker(link);
 
         // 1. Redis stopped answering: probe until it does.
         if link.breaker.is_open() {
             let alive = this.probe_redis(link, session).await;
+            this.tell_breaker(link);
             if silence.heard(alive, session.data.arrived()) >= SILENCE {
-                return session.give_up();
+                return UNANSWERED;
             }
             if !alive {
                 tokio::time::sleep(PROBE).await;
@@ -96,7 +102,7 @@ async fn live(engine: &Weak<Engine>, session: &Arc<Session>) {
             }
             let wire = session.coherence.as_ref().unwrap_or(&session.data);
             if silence.heard(alive, wire.arrived()) >= SILENCE {
-                return session.give_up();
+                return UNANSWERED;
             }
         }
         // 4. Sleep, without keeping the engine alive: until the next beat, somebody's demand, or the end.
@@ -162,8 +168,8 @@ impl Engine {
         self.drain(&session).await?;
         link.breaker.close();
         link.set_suspect(false);
-        self.tell_up(link, &session);
         link.set_state(LinkState::Up(Arc::clone(&session)));
+        self.tell_up(link, &session);
         Ok(session)
     }
 
@@ -261,26 +267,47 @@ impl Engine {
         let Some(link) = &self.link else { return };
         link.set_state(LinkState::Down(why.to_owned()));
         link.all_leases_changed();
+        self.tell_down(link, why);
     }
 
     fn link_down(&self, why: &str) {
         let Some(link) = &self.link else { return };
         link.set_state(LinkState::Down(why.to_owned()));
+        self.tell_down(link, why);
         if link.tell(true) {
-            self.set_warning(format!(
+            self.tell(Change::Warning(format!(
                 "Redis cannot be reached ({why}); values come from memory and from loaders until it is back"
-            ));
+            )));
+        }
+    }
+
+    fn tell_down(&self, link: &Link, why: &str) {
+        if link.note_down(true) {
+            self.tell(Change::Down { reason: why.to_owned() });
         }
     }
 
     fn tell_up(&self, link: &Link, session: &Session) {
-        if link.tell(false) {
-            self.set_warning("Redis is back; queued invalidations have been applied".into());
-        }
-        if let Some(why) = &session.tracking_refused {
-            self.set_warning(format!(
+        let (first, told) = (link.is_first(), link.tell(false));
+        link.note_down(false);
+        self.tell_breaker(link);
+        self.tell(Change::Up {
+            first,
+            server: session.server.clone(),
+            tracking: session.coherence.is_some(),
+            told,
+        });
+        // Once, and again after a loss that was told: not at every reconnect.
+        if let Some(why) = session.tracking_refused.as_ref().filter(|_| first || told) {
+            self.tell(Change::Warning(format!(
                 "Redis sends no pushes ({why}); memory is served at most `maxUnverified` old"
-            ));
+            )));
+        }
+    }
+
+    fn tell_breaker(&self, link: &Link) {
+        if let Some(open) = link.breaker_change() {
+            self.tell(Change::Breaker { open });
         }
     }
 

@@ -41,6 +41,8 @@ pub struct Session {
     /// `None`: Redis refuses tracking or the user asked for none.
     pub coherence: Option<Wire>,
     pub reign: Reign,
+    /// Its name and version, as far as it tells.
+    pub server: String,
     /// Server time minus local time, ms.
     offset: AtomicI64,
     ended: watch::Receiver<bool>,
@@ -72,7 +74,7 @@ impl Session {
 
         // 1. Data first: it tells whether this server is fit at all.
         let data = open(config, &tap).await?;
-        let (reign, offset) = identify(&data, clock, &mut budget).await?;
+        let Identity { reign, offset, server } = identify(&data, clock, &mut budget).await?;
 
         // 2. Tracking on both; where Redis refuses it, coherence is 'none'.
         let mut refused = None;
@@ -80,8 +82,7 @@ impl Session {
         if config.coherence != CoherenceMode::None {
             match track(config, keys, &tap, &data, &mut budget).await {
                 Ok(wire) => {
-                    let (same, _) = identify(&wire, clock, &mut budget).await?;
-                    if same != reign {
+                    if identify(&wire, clock, &mut budget).await?.reign != reign {
                         return Err(Fault::Unfit("two connections reached two servers".into()));
                     }
                     coherence = Some(wire);
@@ -108,6 +109,7 @@ impl Session {
             data,
             coherence,
             reign,
+            server,
             offset: AtomicI64::new(offset),
             ended,
             end,
@@ -255,8 +257,15 @@ async fn open(config: &RedisConfig, tap: &Tap) -> Result<Wire, Fault> {
     Ok(Wire::new(connection, arrived, tokio::spawn(driver)))
 }
 
-/// Asks who the server is: its reign and its clock.
-async fn identify(wire: &Wire, clock: &dyn Clock, budget: &mut Budget) -> Result<(Reign, i64), Fault> {
+/// Who a server is.
+struct Identity {
+    reign: Reign,
+    /// Server time minus local time, ms.
+    offset: i64,
+    server: String,
+}
+
+async fn identify(wire: &Wire, clock: &dyn Clock, budget: &mut Budget) -> Result<Identity, Fault> {
     let mut pipeline = redis::pipe();
     pipeline.cmd("INFO").arg("server");
     pipeline.cmd("INFO").arg("replication");
@@ -272,7 +281,16 @@ async fn identify(wire: &Wire, clock: &dyn Clock, budget: &mut Budget) -> Result
         return Err(Fault::Unfit("INFO tells no run_id".into()));
     };
     let offset = offset_of(&replies[2], sent, clock.now()).ok_or_else(|| Fault::Unfit("TIME tells no time".into()))?;
-    Ok((xxh3_64(format!("{run}:{replication}").as_bytes()), offset))
+    let server = match (field(0, "valkey_version"), field(0, "redis_version")) {
+        (Some(version), _) => format!("Valkey {version}"),
+        (None, Some(version)) => format!("Redis {version}"),
+        (None, None) => "Redis".into(),
+    };
+    Ok(Identity {
+        reign: xxh3_64(format!("{run}:{replication}").as_bytes()),
+        offset,
+        server,
+    })
 }
 
 async fn track(
