@@ -165,9 +165,10 @@ class Channel {
   }
 
   /** @returns {Promise<{ state: 'applied' | 'queued' | 'off', why?: string }> | undefined} undefined: done, no Redis */
-  invalidate({ keys, tags, all, mode }) {
+  invalidate({ keys, tags, patterns = [], all, mode, settle = 0 }) {
     const id = this.#next++
-    if (this.#native.invalidate(id, keys, tags, all, mode === 'stale')) return undefined
+    const stale = mode === 'stale'
+    if (this.#native.invalidate(id, { keys, tags, patterns, all, stale, settle })) return undefined
     return this.#answer(id)
   }
 

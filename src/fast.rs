@@ -27,6 +27,7 @@ const FORCE: u32 = 1;
 const NEVER: u32 = 2;
 const NO_LOAD: u32 = 4;
 const BYPASS: u32 = 8;
+const TELL: u32 = 16;
 
 /// What both functions share.
 pub struct Fast {
@@ -157,17 +158,19 @@ unsafe extern "C" fn lookup_call(env: sys::napi_env, info: sys::napi_callback_in
         // SAFETY: `env` and `info` are of this call.
         unsafe {
             let (this, _, [load, ttl, flags, wait, tags]) = arguments::<5>(env, info)?;
+            let flags = double(env, flags)? as u32;
             let request = Request {
                 id: double(env, load)? as u64,
                 get: None,
                 inspects: false,
+                tells_held: flags & TELL != 0,
                 tags: Option::<Vec<String>>::from_napi_value(env, tags)?
                     .unwrap_or_default()
                     .into_iter()
                     .map(Into::into)
                     .collect(),
                 ttl: duration(double(env, ttl)?),
-                refresh: refreshing(double(env, flags)? as u32),
+                refresh: refreshing(flags),
                 wait: Duration::from_millis(double(env, wait)?.max(0.0) as u64),
                 owner: this.owner,
             };

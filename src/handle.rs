@@ -46,6 +46,17 @@ enum Other {
     Close(u64),
 }
 
+/// What to invalidate: stored names, the union of all; `settle` in ms, with mode remove only.
+#[napi(object, object_to_js = false)]
+pub struct Invalidation {
+    pub keys: Vec<String>,
+    pub tags: Vec<String>,
+    pub patterns: Vec<String>,
+    pub all: bool,
+    pub stale: bool,
+    pub settle: f64,
+}
+
 #[napi(custom_finalize)]
 pub struct NativeCache {
     engine: Arc<Engine>,
@@ -275,13 +286,15 @@ impl NativeCache {
 
     /// `true`: done at once (there is no Redis); `false`: a receipt follows.
     #[napi(catch_unwind)]
-    pub fn invalidate(&self, id: f64, keys: Vec<String>, tags: Vec<String>, all: bool, stale: bool) -> bool {
+    pub fn invalidate(&self, id: f64, what: Invalidation) -> bool {
+        let mode = if what.stale { Mode::Stale } else { Mode::Remove };
         let target = Target {
-            keys: boxed(Some(keys)),
-            tags: boxed(Some(tags)),
-            all,
+            keys: boxed(Some(what.keys)),
+            tags: boxed(Some(what.tags)),
+            patterns: boxed(Some(what.patterns)),
+            all: what.all,
+            settle: what.settle.max(0.0) as u64,
         };
-        let mode = if stale { Mode::Stale } else { Mode::Remove };
         if self.engine.invalidate_here(&target, mode) {
             return true;
         }
@@ -366,6 +379,7 @@ impl NativeCache {
             id: id as u64,
             get: Some(key.into()),
             inspects: false,
+            tells_held: false,
             tags: Vec::new(),
             ttl: None,
             refresh: Refreshing::Never,

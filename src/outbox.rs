@@ -163,6 +163,7 @@ impl Answer {
                 let kind = match found {
                     Found::Denied => 3.0,
                     Found::Retry => 4.0,
+                    Found::Held => 12.0,
                     _ => 5.0,
                 };
                 put(&[kind, id as f64]);

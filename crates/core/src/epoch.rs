@@ -15,6 +15,8 @@ pub type Seq = u64;
 const HASHED: usize = 1 << 16;
 /// The namespace has a slot of its own, outside the hashed ones: `all` must not collide with a busy tag.
 const NAMESPACE: u32 = HASHED as u32;
+/// News of a pattern rule: what the table says of the namespace may be from before it.
+const RULES: u32 = NAMESPACE + 1;
 
 /// What an entry or a load depends on, as a place in the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +33,15 @@ impl Slot {
         Self(NAMESPACE)
     }
 
+    #[must_use]
+    pub fn rules() -> Self {
+        Self(RULES)
+    }
+
     fn of_push(push: Push) -> Self {
         match push.kind {
             Kind::Namespace => Self::namespace(),
+            Kind::Pattern => Self::rules(),
             Kind::Key | Kind::Tag => Self::of(push.name),
         }
     }
@@ -69,7 +77,7 @@ pub struct Epochs {
 
 impl Default for Epochs {
     fn default() -> Self {
-        let table = || (0..=HASHED).map(|_| AtomicU64::new(0)).collect();
+        let table = || (0..=RULES).map(|_| AtomicU64::new(0)).collect();
         Self {
             seq: AtomicU64::new(1),
             removed: table(),
@@ -93,7 +101,7 @@ impl Epochs {
             Mode::Stale => &self.staled,
         };
         table[Slot::of_push(push).0 as usize].fetch_max(seq, SeqCst);
-        if push.kind != Kind::Key {
+        if matches!(push.kind, Kind::Tag | Kind::Namespace) {
             self.last_group.fetch_max(seq, SeqCst);
         }
         seq

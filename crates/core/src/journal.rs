@@ -5,12 +5,32 @@
 //! which includes them all.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::key::{Kind, Mode, NameHash, Push};
 
 /// More than this many distinct names are cheaper to reload than to remember.
 const CAP: usize = 10_000;
+
+/// An invalidation with all that its script needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    pub push: Push,
+    /// Of a pattern: its text, as stored keys are named.
+    pub pattern: Option<Arc<str>>,
+    /// Loads that begin within so many ms are not kept.
+    pub settle: u64,
+}
+
+impl From<Push> for Order {
+    fn from(push: Push) -> Self {
+        Self {
+            push,
+            pattern: None,
+            settle: 0,
+        }
+    }
+}
 
 #[derive(Debug)]
 pub struct Journal {
@@ -21,14 +41,14 @@ pub struct Journal {
 #[derive(Debug, Default)]
 struct Items {
     /// With the number of the latest request: one that comes while a drain is under way is not lost with it.
-    by_name: HashMap<(NameHash, Kind), (Mode, u64)>,
+    by_name: HashMap<(NameHash, Kind), Noted>,
     count: u64,
 }
 
 /// A noted invalidation, and which request of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Noted {
-    pub push: Push,
+    pub order: Order,
     request: u64,
 }
 
@@ -41,18 +61,21 @@ impl Journal {
         }
     }
 
-    pub fn note(&self, push: Push) {
+    pub fn note(&self, order: Order) {
         let mut items = self.lock();
-        if items.by_name.len() >= CAP && !items.by_name.contains_key(&(push.name, push.kind)) {
-            items.by_name.clear();
-            items.add(Push {
-                name: self.whole,
-                kind: Kind::Namespace,
-                mode: Mode::Remove,
-            });
-            return;
+        let at = (order.push.name, order.push.kind);
+        if items.by_name.len() < CAP || items.by_name.contains_key(&at) {
+            return items.add(order);
         }
-        items.add(push);
+        let settles = items.by_name.values().map(|noted| noted.order.settle);
+        let settle = settles.fold(order.settle, u64::max);
+        items.by_name.clear();
+        let whole = Push {
+            name: self.whole,
+            kind: Kind::Namespace,
+            mode: Mode::Remove,
+        };
+        items.add(Order { settle, ..whole.into() });
     }
 
     #[must_use]
@@ -63,23 +86,14 @@ impl Journal {
     /// At most `most` of them, to be sent.
     #[must_use]
     pub fn some(&self, most: usize) -> Vec<Noted> {
-        let items = self.lock();
-        let noted = |((name, kind), (mode, request)): (&(NameHash, Kind), &(Mode, u64))| Noted {
-            push: Push {
-                name: *name,
-                kind: *kind,
-                mode: *mode,
-            },
-            request: *request,
-        };
-        items.by_name.iter().take(most).map(noted).collect()
+        self.lock().by_name.values().take(most).cloned().collect()
     }
 
     /// Strikes one that Redis confirmed, unless it was asked for again since.
-    pub fn strike(&self, noted: Noted) {
+    pub fn strike(&self, noted: &Noted) {
         let mut items = self.lock();
-        let at = (noted.push.name, noted.push.kind);
-        if items.by_name.get(&at).is_some_and(|item| item.1 == noted.request) {
+        let at = (noted.order.push.name, noted.order.push.kind);
+        if items.by_name.get(&at).is_some_and(|item| item.request == noted.request) {
             items.by_name.remove(&at);
         }
     }
@@ -90,17 +104,18 @@ impl Journal {
 }
 
 impl Items {
-    fn add(&mut self, push: Push) {
+    /// Equal ones are one: removal wins over staleness, the longest wait over the shorter.
+    fn add(&mut self, mut order: Order) {
         self.count += 1;
         let request = self.count;
-        let item = self
-            .by_name
-            .entry((push.name, push.kind))
-            .or_insert((push.mode, request));
-        item.1 = request;
-        if push.mode == Mode::Remove {
-            item.0 = Mode::Remove;
+        let at = (order.push.name, order.push.kind);
+        if let Some(known) = self.by_name.get(&at) {
+            order.settle = order.settle.max(known.order.settle);
+            if known.order.push.mode == Mode::Remove {
+                order.push.mode = Mode::Remove;
+            }
         }
+        self.by_name.insert(at, Noted { order, request });
     }
 }
 
@@ -108,37 +123,39 @@ impl Items {
 mod tests {
     use super::*;
 
-    fn key(n: u128, mode: Mode) -> Push {
-        Push {
+    fn key(n: u128, mode: Mode) -> Order {
+        let push = Push {
             name: NameHash(n),
             kind: Kind::Key,
             mode,
-        }
+        };
+        push.into()
     }
 
     #[test]
-    fn equal_invalidations_are_kept_once_and_remove_wins() {
+    fn equal_invalidations_are_kept_once_and_remove_and_the_longest_wait_win() {
         let journal = Journal::new(NameHash(0));
-        for mode in [Mode::Stale, Mode::Remove, Mode::Stale] {
-            journal.note(key(1, mode));
+        for (mode, settle) in [(Mode::Stale, 0), (Mode::Remove, 9), (Mode::Stale, 5)] {
+            let order = key(1, mode);
+            journal.note(Order { settle, ..order });
         }
 
         let noted = journal.some(10);
         assert_eq!(noted.len(), 1);
-        assert_eq!(noted[0].push.mode, Mode::Remove);
+        assert_eq!((noted[0].order.push.mode, noted[0].order.settle), (Mode::Remove, 9));
     }
 
     #[test]
     fn one_asked_for_again_while_it_was_sent_stays() {
         let journal = Journal::new(NameHash(0));
         journal.note(key(1, Mode::Remove));
-        let sent = journal.some(1)[0];
+        let sent = &journal.some(1)[0];
         journal.note(key(1, Mode::Remove));
 
         journal.strike(sent);
         assert!(!journal.is_empty());
 
-        journal.strike(journal.some(1)[0]);
+        journal.strike(&journal.some(1)[0]);
         assert!(journal.is_empty());
     }
 
@@ -151,6 +168,6 @@ mod tests {
 
         let noted = journal.some(usize::MAX);
         assert_eq!(noted.len(), 1);
-        assert_eq!(noted[0].push.kind, Kind::Namespace);
+        assert_eq!(noted[0].order.push.kind, Kind::Namespace);
     }
 }

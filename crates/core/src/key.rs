@@ -106,6 +106,8 @@ pub enum Kind {
     Key,
     Tag,
     Namespace,
+    /// Its name is that of the pattern; the pattern itself is never pushed.
+    Pattern,
 }
 
 /// Makes the Redis keys of one namespace. Keys of one name share a cluster slot (the hash is in braces).
@@ -151,6 +153,12 @@ impl RedisKeys {
         self.plain(":t:{", name)
     }
 
+    /// The pattern rules of the namespace, beside its versions: one script changes both.
+    #[must_use]
+    pub fn rules(&self, whole: NameHash) -> String {
+        self.plain(":t:{", whole) + "p"
+    }
+
     /// The prefix that peers track: nothing but pushes lives under it, and nothing stays.
     #[must_use]
     pub fn push_prefix(&self) -> String {
@@ -165,6 +173,7 @@ impl RedisKeys {
             Kind::Key => 'k',
             Kind::Tag => 't',
             Kind::Namespace => 'n',
+            Kind::Pattern => 'p',
         };
         let mode = match push.mode {
             Mode::Remove => 'r',
@@ -195,6 +204,8 @@ impl RedisKeys {
             "ts" => (Kind::Tag, Mode::Stale),
             "nr" => (Kind::Namespace, Mode::Remove),
             "ns" => (Kind::Namespace, Mode::Stale),
+            "pr" => (Kind::Pattern, Mode::Remove),
+            "ps" => (Kind::Pattern, Mode::Stale),
             _ => return None,
         };
         Some((Push { name, kind, mode }, process))
@@ -236,7 +247,7 @@ mod tests {
     fn a_push_survives_the_way_through_its_redis_key() {
         let keys = RedisKeys::new("app");
         let name = Namespace::new("app").tag("builds");
-        for kind in [Kind::Key, Kind::Tag, Kind::Namespace] {
+        for kind in [Kind::Key, Kind::Tag, Kind::Namespace, Kind::Pattern] {
             for mode in [Mode::Remove, Mode::Stale] {
                 let push = Push { name, kind, mode };
 

@@ -4,11 +4,12 @@
 //!
 //! 1. [`registry`] one engine per process and Redis
 //! 2. [`engine`] every decision: probe, lookup, lease, fill, set, invalidate, supervise, report
-//! 3. [`link`] what is known of the connection · [`breaker`] · [`journal`] · [`versions`] · [`retry`] · [`loads`]
+//! 3. [`link`] what is known of the connection · [`breaker`] · [`journal`] · [`versions`] · [`retry`] · [`loads`] ·
+//!    [`settling`]
 //! 4. [`redis`] sockets, scripts, sessions
 //! 5. [`hot`] the hottest entries · [`memory`] the memory tier · [`metrics`] · [`notice`] changes told to all handles
 //! 6. [`envelope`] an entry in Redis · [`epoch`] what still stands · [`freshness`] the rule
-//! 7. [`key`] names and hashes · [`glob`] · [`config`] · [`clock`]
+//! 7. [`rules`] patterns · [`path`] views and versions · [`key`] names and hashes · [`glob`] · [`config`] · [`clock`]
 
 pub mod breaker;
 pub mod clock;
@@ -26,7 +27,10 @@ pub mod loads;
 pub mod memory;
 pub mod metrics;
 pub mod notice;
+pub mod path;
 pub mod redis;
 pub mod registry;
 pub mod retry;
+pub mod rules;
+pub mod settling;
 pub mod versions;

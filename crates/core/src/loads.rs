@@ -58,10 +58,11 @@ pub struct Load {
     pub alive: Instant,
     /// A forced load began later: this one's value is not kept.
     pub fenced: bool,
-    /// Tags that the caller declared, hashed.
+    /// What it depends on beside its key: its views, its bare key, the tags that the caller declared.
     pub tags: Vec<NameHash>,
-    /// Versions taken before the loader ran: the namespace, then the declared tags.
-    pub stamps: Vec<Stamp>,
+    pub stamps: Stamps,
+    /// Its source settles until then: the value is returned, not kept.
+    pub settles: Option<Instant>,
     pub storage: Storage,
     /// An entry that must not be taken for the answer: the one that is to be replaced.
     pub bad: Option<Vec<u8>>,
@@ -69,6 +70,8 @@ pub struct Load {
     pub previous: Option<Entry>,
     /// An older load of the key in this process that may still turn out to be good.
     pub after: Option<watch::Receiver<bool>>,
+    /// It depends on more than its key from its beginning: a view, a bare key.
+    is_deep: bool,
     /// It waits, or has waited, for an older one: nobody waits for it in turn.
     pub is_second: bool,
     /// Made when somebody waits: most loads end unwatched.
@@ -100,11 +103,22 @@ impl Drop for Load {
     }
 }
 
+/// What was taken before the loader ran.
+#[derive(Clone, Debug, Default)]
+pub struct Stamps {
+    /// Versions: the namespace's, then those of what the load depends on.
+    pub list: Vec<Stamp>,
+    /// The number of the latest pattern rule.
+    pub rules: u64,
+}
+
 /// What a new load is made of.
 #[derive(Debug)]
 pub struct NewLoad {
     pub name: NameHash,
     pub key: Box<str>,
+    /// What follows from where the key lives.
+    pub tags: Vec<NameHash>,
     pub kind: LoadKind,
     pub owner: OwnerId,
     pub since: Seq,
@@ -123,6 +137,8 @@ pub struct Table {
     by_id: HashedMap<LoadId, Load>,
     latest: HashedMap<NameHash, LoadId>,
     last_id: LoadId,
+    /// Loads that depend on more than their key from their beginning.
+    deep: usize,
 }
 
 impl Loads {
@@ -147,6 +163,7 @@ impl Table {
         self.last_id += 1;
         let id = self.last_id;
         self.latest.insert(new.name, id);
+        let is_deep = !new.tags.is_empty();
         let load = Load {
             id,
             name: new.name,
@@ -158,15 +175,18 @@ impl Table {
             began: new.began,
             alive: new.began,
             fenced: false,
-            tags: Vec::new(),
-            stamps: Vec::new(),
+            tags: new.tags,
+            stamps: Stamps::default(),
+            settles: None,
             storage: Storage::Undecided,
             bad: new.bad,
+            is_deep,
             is_second: new.after.is_some(),
             previous: new.previous,
             after: new.after,
             done: None,
         };
+        self.deep += usize::from(load.is_deep);
         self.by_id.insert(id, load);
         id
     }
@@ -174,10 +194,17 @@ impl Table {
     /// Ends a load: nobody can join it any more, waiters are told.
     pub fn end(&mut self, id: LoadId) -> Option<Load> {
         let load = self.by_id.remove(&id)?;
+        self.deep -= usize::from(load.is_deep);
         if self.latest.get(&load.name) == Some(&id) {
             self.latest.remove(&load.name);
         }
         Some(load)
+    }
+
+    /// Whether the invalidation of a key may reach loads of other names.
+    #[must_use]
+    pub fn has_deep(&self) -> bool {
+        self.deep > 0
     }
 
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Load> {

@@ -27,7 +27,7 @@ const LARGE: u64 = 16 << 20;
 const HOT: u64 = 1 << 20;
 
 /// The fixed part of an entry.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Head {
     pub life: Lifetimes,
     pub id: EntryId,
@@ -37,6 +37,8 @@ pub struct Head {
     pub channel: u64,
     /// The latest moment at which it was known to be valid without help of the channel.
     pub proof: Instant,
+    /// Up to which count of invalidations no pattern rule matched it; from `since` on.
+    pub ruled: AtomicU64,
     pub marked_stale: bool,
     pub codec: u8,
     pub ascii: bool,
@@ -84,6 +86,7 @@ impl Entry {
             since: parts.since,
             channel: parts.channel,
             proof: parts.proof,
+            ruled: AtomicU64::new(parts.since),
             marked_stale: parts.marked_stale,
             codec: parts.codec,
             ascii: parts.ascii,

@@ -6,23 +6,44 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::envelope::{Stamp, Version};
+use crate::envelope::Version;
 use crate::key::{HashedMap, NameHash};
+use crate::rules::Latest;
 
 /// Names kept; past it the table starts anew. A missing version is fetched.
 const CAP: usize = 100_000;
 
+/// What Redis keeps of a tag, a namespace, or a key with versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    pub version: Version,
+    /// Until then (µs of Redis's clock) loads are not stored; in a stamp 0 unless it lies ahead.
+    pub until: u64,
+    /// The number of the latest pattern rule of a namespace.
+    pub rules: u64,
+}
+
+impl Kept {
+    #[must_use]
+    pub fn latest_rule(&self) -> Latest {
+        Latest {
+            version: self.version.removed,
+            number: self.rules,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
-pub struct VersionTable(Mutex<HashedMap<NameHash, Version>>);
+pub struct VersionTable(Mutex<HashedMap<NameHash, Kept>>);
 
 impl VersionTable {
     #[must_use]
-    pub fn get(&self, name: NameHash) -> Option<Version> {
+    pub fn get(&self, name: NameHash) -> Option<Kept> {
         self.lock().get(&name).copied()
     }
 
-    /// Installs a fetched version if `still` holds under the table's lock.
-    pub fn install(&self, stamp: Stamp, still: impl FnOnce() -> bool) {
+    /// Installs what was fetched if `still` holds under the table's lock.
+    pub fn install(&self, name: NameHash, kept: Kept, still: impl FnOnce() -> bool) {
         let mut table = self.lock();
         if !still() {
             return;
@@ -30,7 +51,7 @@ impl VersionTable {
         if table.len() >= CAP {
             table.clear();
         }
-        table.insert(stamp.name, stamp.version);
+        table.insert(name, kept);
     }
 
     pub fn remove(&self, name: NameHash) {
@@ -41,18 +62,26 @@ impl VersionTable {
         self.lock().clear();
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashedMap<NameHash, Version>> {
+    fn lock(&self) -> MutexGuard<'_, HashedMap<NameHash, Kept>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Reads "removed staled" as Redis keeps it.
+/// Reads "removed staled until rules" as Redis keeps it.
 #[must_use]
-pub fn parse_version(bytes: &[u8], reign: u64) -> Option<Version> {
-    let (removed, staled) = std::str::from_utf8(bytes).ok()?.split_once(' ')?;
-    Some(Version {
-        removed: removed.parse().ok()?,
-        staled: staled.parse().ok()?,
-        reign,
+pub fn parse_version(bytes: &[u8], reign: u64) -> Option<Kept> {
+    let mut words = std::str::from_utf8(bytes)
+        .ok()?
+        .split(' ')
+        .map(|word| word.parse().ok());
+    let mut word = || words.next().flatten();
+    Some(Kept {
+        version: Version {
+            removed: word()?,
+            staled: word()?,
+            reign,
+        },
+        until: word()?,
+        rules: word()?,
     })
 }

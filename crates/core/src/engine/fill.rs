@@ -11,14 +11,16 @@ use redis::Value;
 use super::judge::{lifetimes, version_of};
 use super::{slots, Engine};
 use crate::clock::Instant;
-use crate::envelope::{pack_names, EntryId, Envelope, Payload, Policy, Stamp, Version};
+use crate::envelope::{pack_names, EntryId, Envelope, Payload, Policy, Stamp};
 use crate::epoch::Standing;
 use crate::key::{NameHash, Push};
-use crate::loads::{Load, LoadId, LoadKind, OwnerId, Storage};
+use crate::loads::{Load, LoadId, LoadKind, OwnerId, Stamps, Storage};
 use crate::memory::{Entry, NewEntry};
 use crate::redis::script::{Script, ScriptCall};
 use crate::redis::session::Session;
 use crate::redis::wire::Budget;
+use crate::rules::Judgement;
+use crate::versions::Kept;
 
 #[derive(Clone, Debug)]
 pub struct FillRequest {
@@ -61,7 +63,9 @@ struct Filling {
     names: Box<[u8]>,
     /// Tags that the loader named: their versions are not from before it ran.
     late_tags: Vec<NameHash>,
-    stamps: Vec<Stamp>,
+    stamps: Stamps,
+    /// Its source settles: returned, not kept.
+    settles: bool,
     since: u64,
     channel: u64,
     began: Instant,
@@ -145,7 +149,7 @@ impl Engine {
     }
 
     async fn fill_under(&self, filling: &Filling, token: EntryId, session: &Arc<Session>) -> Stored {
-        if !self.stands(filling) || filling.stamps.is_empty() {
+        if !self.stands(filling) || filling.stamps.list.is_empty() {
             self.metrics.loads_fenced.add(1);
             self.release_soon(filling.name, token);
             return Stored::Refused;
@@ -155,7 +159,7 @@ impl Engine {
         self.longest_hard_ttl.fetch_max(filling.policy.hard_ttl(), SeqCst);
 
         // 1. Late tags get their versions, and then no push for them may have come since the load began.
-        let mut stamps = filling.stamps.clone();
+        let mut stamps = filling.stamps.list.clone();
         if !filling.late_tags.is_empty() {
             let Some(late) = self.stamp_late_tags(filling, session, &mut budget).await else {
                 self.release_soon(filling.name, token);
@@ -182,8 +186,9 @@ impl Engine {
             }
         };
         let unchanged = stamps.iter().zip(&replies).all(|(stamp, reply)| {
-            version_of(reply, session.reign)
-                .is_some_and(|version| version.removed == stamp.version.removed && version.reign == stamp.version.reign)
+            version_of(reply, session.reign).is_some_and(|now| {
+                now.version.removed == stamp.version.removed && now.version.reign == stamp.version.reign
+            })
         });
         match replies.last() {
             Some(Value::Int(1)) if unchanged => Stored::Yes,
@@ -210,15 +215,20 @@ impl Engine {
         let calls: Vec<_> = filling.late_tags.iter().map(|t| self.tagget(*t)).collect();
         let replies = session.data.scripts(&calls, budget).await.ok()?;
         let version = |reply| version_of(reply, session.reign);
-        let versions: Option<Vec<Version>> = replies.iter().map(version).collect();
+        let versions: Option<Vec<Kept>> = replies.iter().map(version).collect();
         let barrier = session.coherence.as_ref()?;
         barrier.all(redis::pipe().cmd("PING"), budget).await.ok()?;
-        if filling.channel != self.channel() || !self.stands(filling) {
+        let versions = versions?;
+        let settles = versions.iter().any(|kept| kept.until > 0);
+        if settles || filling.channel != self.channel() || !self.stands(filling) {
             self.metrics.loads_fenced.add(1);
             return None;
         }
-        let stamp = |(name, version): (&NameHash, Version)| Stamp { name: *name, version };
-        Some(filling.late_tags.iter().zip(versions?).map(stamp).collect())
+        let stamp = |(name, kept): (&NameHash, Kept)| Stamp {
+            name: *name,
+            version: kept.version,
+        };
+        Some(filling.late_tags.iter().zip(versions).map(stamp).collect())
     }
 
     fn fill_call(&self, filling: &Filling, token: EntryId, stamps: &[Stamp], session: &Session) -> ScriptCall {
@@ -231,7 +241,7 @@ impl Engine {
             created: session.server_time(&*self.clock),
             policy: filling.policy,
             stamps: stamps.to_vec(),
-            rules: 0,
+            rules: filling.stamps.rules,
             names: &filling.names,
             key: &filling.key,
             payload: &filling.payload.bytes,
@@ -250,10 +260,11 @@ impl Engine {
 
     /// What the load says, with the request; the load stays until it is finished, so readers can join it.
     fn take_filling(&self, request: FillRequest) -> Option<Filling> {
-        let tags: Vec<NameHash> = request.tags.iter().map(|t| self.namespace.tag(t)).collect();
         self.loads.with(request.id, |load| {
+            let tags = self.dependencies(&load.key, &request.tags);
             let late_tags = tags.iter().filter(|tag| !load.tags.contains(tag)).copied().collect();
             load.tags.clone_from(&tags);
+            let settles = self.settles_until(load).is_some();
             Filling {
                 id: load.id,
                 name: load.name,
@@ -263,6 +274,7 @@ impl Engine {
                 names: pack_names(request.tags.iter().map(|tag| &**tag)),
                 late_tags,
                 stamps: std::mem::take(&mut load.stamps),
+                settles,
                 since: load.since,
                 channel: load.channel,
                 began: load.began,
@@ -277,8 +289,17 @@ impl Engine {
         if filling.fenced || self.loads.with(filling.id, |load| load.fenced).unwrap_or(true) {
             return false;
         }
-        let slots = slots(filling.name, &filling.tags);
-        self.epochs.standing(slots.into_iter(), filling.since) != Standing::Removed
+        if filling.settles || self.is_overruled(filling) {
+            return false;
+        }
+        self.standing_of(filling.name, &filling.key, &filling.tags, filling.since) != Standing::Removed
+    }
+
+    /// A rule of Redis's that is younger than the load matches: one made ahead of time, while its source settles.
+    fn is_overruled(&self, filling: &Filling) -> bool {
+        let (book, number) = (&self.news.copy.book, filling.stamps.rules);
+        let is_known = !filling.stamps.list.is_empty() && book.latest() > number;
+        is_known && book.judge(&filling.key, number, u64::MAX).0 == Judgement::Removed
     }
 
     fn keep_in_memory(&self, filling: &Filling, id: EntryId, since: u64) {

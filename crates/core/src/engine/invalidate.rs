@@ -7,15 +7,19 @@
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::Arc;
 
+use redis::Value;
 use tokio::time::{timeout_at, Instant as Deadline};
 
+use super::judge::bytes_of;
 use super::Engine;
+use crate::journal::Order;
 use crate::key::{Kind, Mode, NameHash, Push};
 use crate::link::Link;
 use crate::redis::fault::{fault_of, Fault};
 use crate::redis::script::{Script, ScriptCall};
 use crate::redis::session::Session;
 use crate::redis::wire::Budget;
+use crate::rules::{Rule, CAP};
 
 /// Scripts sent in one pipeline when the journal is drained.
 const BATCH: usize = 500;
@@ -25,7 +29,10 @@ const BATCH: usize = 500;
 pub struct Target {
     pub keys: Vec<Box<str>>,
     pub tags: Vec<Box<str>>,
+    pub patterns: Vec<Box<str>>,
     pub all: bool,
+    /// Loads that begin within so many ms are returned, not kept: for a source that lags. With mode remove only.
+    pub settle: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,21 +59,21 @@ impl Engine {
     }
 
     async fn carry_out(&self, target: &Target, mode: Mode) -> Receipt {
-        let pushes = self.pushes(target, mode);
-        self.bump_all(&pushes);
+        let orders = self.orders(target, mode);
+        self.bump_all(&orders);
         let Some(link) = self.link() else {
             self.metrics.invalidations_applied.add(1);
             return Receipt::Off;
         };
         let deadline = Deadline::now() + link.config.command_timeout * 2;
-        let result = self.apply_until(link, &pushes, deadline).await;
+        let result = self.apply_until(link, &orders, deadline).await;
         if result.is_err() {
             // Noted before the second fall: whoever reads from here on does not ask Redis.
-            for push in &pushes {
-                self.journal.note(*push);
+            for order in &orders {
+                self.journal.note(order.clone());
             }
         }
-        self.bump_all(&pushes);
+        self.bump_all(&orders);
         match result {
             Ok(()) => {
                 self.metrics.invalidations_applied.add(1);
@@ -85,25 +92,35 @@ impl Engine {
         if self.link.is_some() {
             return false;
         }
-        let pushes = self.pushes(target, mode);
-        self.bump_all(&pushes);
+        self.bump_all(&self.orders(target, mode));
         self.metrics.invalidations_applied.add(1);
         true
     }
 
-    fn pushes(&self, target: &Target, mode: Mode) -> Vec<Push> {
-        let push = |kind| move |name| Push { name, kind, mode };
+    fn orders(&self, target: &Target, mode: Mode) -> Vec<Order> {
+        let order = |kind| {
+            move |name| Order {
+                push: Push { name, kind, mode },
+                pattern: None,
+                settle: target.settle,
+            }
+        };
+        let patterns = target.patterns.iter().map(|pattern| Order {
+            pattern: Some((&**pattern).into()),
+            ..order(Kind::Pattern)(self.namespace.tag(pattern))
+        });
         let keys = target.keys.iter().map(|key| self.namespace.key(key));
         let tags = target.tags.iter().map(|tag| self.namespace.tag(tag));
         let all = target.all.then(|| self.namespace.whole());
-        keys.map(push(Kind::Key))
-            .chain(tags.map(push(Kind::Tag)))
-            .chain(all.into_iter().map(push(Kind::Namespace)))
+        keys.map(order(Kind::Key))
+            .chain(tags.map(order(Kind::Tag)))
+            .chain(all.into_iter().map(order(Kind::Namespace)))
+            .chain(patterns)
             .collect()
     }
 
     /// Tries until the deadline; a connection that breaks on the way is worth a fresh attempt.
-    async fn apply_until(&self, link: &Link, pushes: &[Push], deadline: Deadline) -> Result<(), Fault> {
+    async fn apply_until(&self, link: &Link, orders: &[Order], deadline: Deadline) -> Result<(), Fault> {
         link.first_session(deadline).await;
         let mut last = Fault::Disconnected("no session".into());
         while Deadline::now() < deadline {
@@ -116,7 +133,7 @@ impl Engine {
                 }
             };
             let left = deadline - Deadline::now();
-            let attempt = self.apply(pushes, &session, left);
+            let attempt = self.apply(orders, &session, left);
             match timeout_at(deadline, attempt).await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(fault @ Fault::Disconnected(_))) => last = fault,
@@ -127,12 +144,15 @@ impl Engine {
         Err(last)
     }
 
-    async fn apply(&self, pushes: &[Push], session: &Arc<Session>, time: std::time::Duration) -> Result<(), Fault> {
-        let calls: Vec<ScriptCall> = pushes.iter().map(|push| self.script_for(*push)).collect();
+    async fn apply(&self, orders: &[Order], session: &Arc<Session>, time: std::time::Duration) -> Result<(), Fault> {
+        let calls: Vec<ScriptCall> = orders.iter().map(|order| self.script_for(order)).collect();
         let sent = self.now();
         let result = session.data.scripts(&calls, &mut Budget::new(time)).await;
         let fault = match result {
-            Ok(replies) => self.redis_answered(sent, replies).iter().find_map(fault_of),
+            Ok(replies) => {
+                self.note_own_rules(orders, &replies);
+                self.redis_answered(sent, replies).iter().find_map(fault_of)
+            }
             Err(fault) => Some(fault),
         };
         match fault {
@@ -144,8 +164,38 @@ impl Engine {
         }
     }
 
-    fn script_for(&self, push: Push) -> ScriptCall {
-        let vehicle = self.keys.vehicle(push, self.process);
+    /// The numbers that rules have got: their effect here was complete before their caller is told.
+    fn note_own_rules(&self, orders: &[Order], replies: &[Value]) {
+        for (order, reply) in orders.iter().zip(replies) {
+            if order.pattern.is_some() {
+                let number = bytes_of(reply).and_then(|bytes| std::str::from_utf8(bytes).ok()?.parse().ok());
+                if let Some(number) = number {
+                    self.news.note_own(number);
+                }
+            }
+        }
+    }
+
+    fn script_for(&self, order: &Order) -> ScriptCall {
+        let Order { push, pattern, settle } = order;
+        let life = self.version_life();
+        let vehicle = |push| self.keys.vehicle(push, self.process);
+        if let Some(pattern) = pattern {
+            let whole = self.namespace.whole();
+            let rule = Rule {
+                mode: push.mode,
+                pattern: (&**pattern).into(),
+            };
+            return ScriptCall::new(Script::InvalidatePattern)
+                .key(self.keys.versions(whole))
+                .key(self.keys.rules(whole))
+                .key(vehicle(Push { name: whole, ..*push }))
+                .arg(rule.to_text())
+                .number(life)
+                .number(*settle)
+                .number(CAP as u64)
+                .number(life / 2);
+        }
         match (push.kind, push.mode) {
             (Kind::Key, mode) => {
                 let script = match mode {
@@ -155,22 +205,26 @@ impl Engine {
                 ScriptCall::new(script)
                     .key(self.keys.entry(push.name))
                     .key(self.keys.lease(push.name))
-                    .key(vehicle)
+                    .key(vehicle(*push))
+                    .key(self.keys.versions(push.name))
+                    .number(life)
+                    .number(*settle)
             }
-            (Kind::Tag | Kind::Namespace, mode) => ScriptCall::new(Script::InvalidateTag)
+            (_, mode) => ScriptCall::new(Script::InvalidateTag)
                 .key(self.keys.versions(push.name))
-                .key(vehicle)
+                .key(vehicle(*push))
                 .arg(match mode {
                     Mode::Remove => "r",
                     Mode::Stale => "s",
                 })
-                .number(self.version_life()),
+                .number(life)
+                .number(*settle),
         }
     }
 
     /// A write of this process that may not have reached Redis: the key is invalid there until it is told so.
     pub(super) fn note_unreached(&self, name: NameHash) {
-        self.journal.note(Push::key(name));
+        self.journal.note(Push::key(name).into());
         if let Some(link) = &self.link {
             link.wake.notify_one();
         }
@@ -184,10 +238,10 @@ impl Engine {
         let Some(link) = &self.link else { return Ok(()) };
         while !self.journal.is_empty() {
             let noted = self.journal.some(BATCH);
-            let pushes: Vec<Push> = noted.iter().map(|item| item.push).collect();
-            self.apply(&pushes, session, link.config.command_timeout * 2).await?;
-            self.bump_all(&pushes);
-            for item in noted {
+            let orders: Vec<Order> = noted.iter().map(|item| item.order.clone()).collect();
+            self.apply(&orders, session, link.config.command_timeout * 2).await?;
+            self.bump_all(&orders);
+            for item in &noted {
                 self.journal.strike(item);
             }
         }

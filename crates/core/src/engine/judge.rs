@@ -10,7 +10,7 @@ use redis::Value;
 use super::lookup::Pending;
 use super::{slots, Engine};
 use crate::clock::{Instant, MS};
-use crate::envelope::{Envelope, Policy, Reign, Stamp, Version};
+use crate::envelope::{Envelope, Policy, Reign, Stamp};
 use crate::epoch::{Slot, Standing};
 use crate::freshness::{freshness, Freshness, Lifetimes};
 use crate::key::{HashedMap, NameHash};
@@ -18,7 +18,8 @@ use crate::memory::{Entry, NewEntry};
 use crate::redis::fault::Fault;
 use crate::redis::session::Session;
 use crate::redis::wire::Budget;
-use crate::versions::parse_version;
+use crate::rules::{Judgement, Latest};
+use crate::versions::{parse_version, Kept};
 
 /// What the bytes in Redis are worth.
 pub(super) enum Verdict {
@@ -45,6 +46,14 @@ impl<'a> Opened<'a> {
         }
     }
 
+    /// The number of the latest rule when its load began.
+    fn rules(&self) -> Option<u64> {
+        match self {
+            Self::Whole(envelope) => Some(envelope.rules),
+            _ => None,
+        }
+    }
+
     fn stamps(&self) -> &[Stamp] {
         match self {
             Self::Whole(envelope) => &envelope.stamps,
@@ -57,15 +66,24 @@ impl<'a> Opened<'a> {
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Current {
     /// The local table.
-    Known(Version),
+    Known(Kept),
     /// The table differs from an entry: to be fetched.
     Doubtful,
-    Fetched(Version),
+    Fetched(Kept),
 }
 
 /// `None`: Redis has no such version any more.
 #[derive(Default)]
 pub(super) struct Versions(HashedMap<NameHash, Option<Current>>);
+
+impl Versions {
+    fn latest_rule(&self, whole: NameHash) -> Option<Latest> {
+        match self.0.get(&whole)? {
+            Some(Current::Known(kept) | Current::Fetched(kept)) => Some(kept.latest_rule()),
+            _ => None,
+        }
+    }
+}
 
 /// The point from which an entry read now is judged later.
 #[derive(Clone, Copy)]
@@ -93,7 +111,7 @@ impl Engine {
                 .0
                 .entry(stamp.name)
                 .or_insert_with(|| known_version(stamp.name).map(Current::Known));
-            if *known == Some(Current::Known(stamp.version)) {
+            if matches!(known, Some(Current::Known(kept)) if kept.version == stamp.version) {
                 continue;
             }
             if *known != Some(Current::Doubtful) {
@@ -113,6 +131,13 @@ impl Engine {
                 self.install_version(name, version, since);
             }
             versions.0.insert(name, version.map(Current::Fetched));
+        }
+        if let Some(latest) = versions.latest_rule(self.namespace.whole()) {
+            // The oldest first: what it needs, the others have with it.
+            let numbers = opened.iter().filter_map(Opened::rules);
+            if let Some(oldest) = numbers.filter(|number| *number < latest.number).min() {
+                self.learn_rules(oldest, latest, &session.data, budget).await?;
+            }
         }
         Ok(versions)
     }
@@ -142,11 +167,11 @@ impl Engine {
         let mut proof = since.start;
         for stamp in &envelope.stamps {
             let version = match versions.0.get(&stamp.name) {
-                Some(Some(Current::Fetched(version))) => *version,
-                Some(Some(Current::Known(version))) => {
+                Some(Some(Current::Fetched(kept))) => kept.version,
+                Some(Some(Current::Known(kept))) => {
                     // What the table vouches for is proven as of the last heartbeat only.
                     proof = proof.min(self.link.as_ref().map_or(proof, |link| link.basis()));
-                    *version
+                    kept.version
                 }
                 _ => return bad(),
             };
@@ -155,9 +180,25 @@ impl Engine {
             }
             marked_stale |= version.staled != stamp.version.staled;
         }
+        match self.judge_by_rules(&envelope, versions) {
+            Judgement::Removed => return bad(),
+            Judgement::Staled => marked_stale = true,
+            Judgement::Stands => {}
+        }
         let entry = self.entry_of(one, &envelope, since, proof, marked_stale, session);
         let fresh = freshness(&entry.head().life, one.read.ttl, marked_stale, self.now());
         Verdict::Usable(entry, fresh)
+    }
+
+    /// By the rules between the entry's number and the latest.
+    fn judge_by_rules(&self, envelope: &Envelope<'_>, versions: &Versions) -> Judgement {
+        let copy = &self.news.copy;
+        let number = envelope.rules;
+        match versions.latest_rule(self.namespace.whole()) {
+            Some(latest) if latest.number <= number => Judgement::Stands,
+            Some(latest) if copy.covers(number, latest) => copy.book.judge(envelope.key, number, latest.number).0,
+            _ => Judgement::Removed,
+        }
     }
 
     fn entry_of(
@@ -188,25 +229,24 @@ impl Engine {
         })
     }
 
-    pub(super) fn install_version(&self, name: NameHash, version: Version, since: Since) {
-        let slot = self.version_slot(name);
-        let stamp = Stamp { name, version };
-        self.versions.install(stamp, || {
-            self.channel() == since.channel && self.epochs.standing([slot].into_iter(), since.seq) == Standing::Stands
+    pub(super) fn install_version(&self, name: NameHash, kept: Kept, since: Since) {
+        let slots = self.version_slots(name);
+        self.versions.install(name, kept, || {
+            self.channel() == since.channel && self.epochs.standing(slots.into_iter(), since.seq) == Standing::Stands
         });
     }
 
-    fn version_slot(&self, name: NameHash) -> Slot {
+    fn version_slots(&self, name: NameHash) -> [Slot; 2] {
         if name == self.namespace.whole() {
-            Slot::namespace()
+            [Slot::namespace(), Slot::rules()]
         } else {
-            Slot::of(name)
+            [Slot::of(name); 2]
         }
     }
 }
 
 /// Reads a version out of a reply; `None` where it is none.
-pub(super) fn version_of(reply: &Value, reign: Reign) -> Option<Version> {
+pub(super) fn version_of(reply: &Value, reign: Reign) -> Option<Kept> {
     parse_version(bytes_of(reply)?, reign)
 }
 

@@ -15,15 +15,17 @@ use tokio::time::Instant as Deadline;
 use super::hold::LEASE;
 use super::judge::{bytes_of, version_of, Since};
 use super::lookup::{Answer, Found, Pending};
-use super::{slots, Engine};
-use crate::envelope::{EntryId, Stamp, Version};
+use super::Engine;
+use crate::clock::{Instant, MS};
+use crate::envelope::{EntryId, Stamp};
 use crate::epoch::Standing;
 use crate::key::{NameHash, Push};
-use crate::loads::{LoadKind, Storage};
+use crate::loads::{LoadKind, Stamps, Storage};
 use crate::redis::fault::{fault_of, Fault};
 use crate::redis::script::{Script, ScriptCall};
 use crate::redis::session::Session;
 use crate::redis::wire::Budget;
+use crate::versions::Kept;
 
 /// Reads of one key that find an entry of no use again and again (another process keeps writing what this one
 /// cannot read) end in a load of one's own.
@@ -49,7 +51,7 @@ impl Engine {
     ) {
         let (mut pending, gets): (Vec<_>, Vec<_>) = pending.into_iter().partition(|one| one.read.loads);
         for get in gets {
-            self.lead(&get, Storage::Nowhere, Vec::new(), self.since(), answer);
+            self.lead(&get, Storage::Nowhere, Stamps::default(), self.since(), answer);
         }
         for _ in 0..ATTEMPTS {
             if pending.is_empty() {
@@ -58,7 +60,7 @@ impl Engine {
             pending = self.lease_once(pending, session, &mut budget, answer).await;
         }
         for one in pending {
-            self.lead(&one, Storage::Nowhere, Vec::new(), self.since(), answer);
+            self.lead(&one, Storage::Nowhere, Stamps::default(), self.since(), answer);
         }
     }
 
@@ -80,7 +82,7 @@ impl Engine {
             self.load_without_redis(pending, answer);
             return Vec::new();
         }
-        let names = self.dependencies(&pending);
+        let names = self.names_of(&pending);
         let tokens: Vec<EntryId> = pending.iter().map(|_| self.token()).collect();
         let reads = pending.iter().zip(&tokens);
         let mut calls: Vec<ScriptCall> = reads.map(|(one, token)| self.read_or_take(one, token)).collect();
@@ -94,7 +96,7 @@ impl Engine {
             }
         };
         let versions = reads.split_off(pending.len());
-        let versions: Vec<(NameHash, Option<Version>)> = names
+        let versions: Vec<(NameHash, Option<Kept>)> = names
             .into_iter()
             .zip(&versions)
             .map(|(name, reply)| (name, version_of(reply, session.reign)))
@@ -120,6 +122,7 @@ impl Engine {
                     there.1.push(entry);
                 }
                 ReadReply::Failed => self.beside_failed(&one, since, answer),
+                ReadReply::Settling(left) => self.beside_settling(&one, self.now() + left * MS, since, answer),
                 ReadReply::Retried if one.waited => self.beside_failed(&one, since, answer),
                 ReadReply::Retried | ReadReply::Held => self.held(one, session, answer),
                 ReadReply::Refused(fault) => {
@@ -145,37 +148,50 @@ impl Engine {
         &self,
         one: &Pending,
         token: EntryId,
-        versions: &[(NameHash, Option<Version>)],
+        versions: &[(NameHash, Option<Kept>)],
         since: Since,
         session: &Arc<Session>,
         answer: &Answer,
     ) {
-        let version = |name: NameHash| {
-            let known = versions.iter().find(|(n, _)| *n == name)?;
-            known.1.map(|version| Stamp { name, version })
-        };
         let names = std::iter::once(self.namespace.whole()).chain(one.tags.iter().copied());
-        let stamps: Option<Vec<Stamp>> = names.map(version).collect();
-        let slots = slots(one.name, &one.tags);
-        if self.epochs.standing(slots.into_iter(), since.seq) == Standing::Removed {
+        let kept: Option<Vec<(NameHash, Kept)>> = names
+            .map(|name| {
+                let known = versions.iter().find(|(n, _)| *n == name)?;
+                Some((name, known.1?))
+            })
+            .collect();
+        if self.standing_of(one.name, &one.key, &one.tags, since.seq) == Standing::Removed {
             // Overtaken before it began: what it would load could not be kept, and others would wait for it.
             self.release_on(session, one.name, token, Vec::new(), 0);
             self.loads.lock().end(one.id);
             return answer(one.id, Found::Retry);
         }
-        if let Some(stamps) = stamps {
-            return self.lead(one, Storage::Lease(token), stamps, since, answer);
+        if let Some(kept) = &kept {
+            let until = kept.iter().map(|(_, kept)| kept.until).max().unwrap_or_default();
+            if until == 0 {
+                return self.lead(one, Storage::Lease(token), stamps_of(kept), since, answer);
+            }
+            // A tag or the namespace settles: what is loaded now is not kept, and nobody need wait for it.
+            self.release_on(session, one.name, token, Vec::new(), 0);
+            let left = (until / 1_000).saturating_sub(session.server_time(&*self.clock));
+            return self.beside_settling(one, self.now() + left * MS, since, answer);
         }
         // Versions could not be taken (out of memory, no permission): nothing may be stored.
         self.release_on(session, one.name, token, Vec::new(), 0);
-        self.lead(one, Storage::MemoryOnly, Vec::new(), since, answer);
+        self.lead(one, Storage::MemoryOnly, Stamps::default(), since, answer);
     }
 
     fn beside_failed(&self, one: &Pending, since: Since, answer: &Answer) {
         if one.kind == Some(LoadKind::Refresh) {
             return self.denied(one, answer);
         }
-        self.lead(one, Storage::Nowhere, Vec::new(), since, answer);
+        self.lead(one, Storage::Nowhere, Stamps::default(), since, answer);
+    }
+
+    /// The source lags until then: one load for all who ask here meanwhile, kept by nobody.
+    fn beside_settling(&self, one: &Pending, until: Instant, since: Since, answer: &Answer) {
+        self.loads.with(one.id, |load| load.settles = Some(until));
+        self.beside_failed(one, since, answer);
     }
 
     fn denied(&self, one: &Pending, answer: &Answer) {
@@ -187,6 +203,9 @@ impl Engine {
     fn held(self: &Arc<Self>, one: Pending, session: &Arc<Session>, answer: &Answer) {
         if one.kind == Some(LoadKind::Refresh) {
             return self.denied(&one, answer);
+        }
+        if one.tells_held {
+            answer(one.id, Found::Held);
         }
         self.runtime
             .spawn(Arc::clone(self).await_holder(one, Arc::clone(session), Arc::clone(answer)));
@@ -267,7 +286,8 @@ impl Engine {
             match lease {
                 None => break Waited::Free,
                 Some(lease) if self.is_own_failure(lease) => break Waited::Free,
-                Some(lease) if is_failure(lease) => break Waited::Failed,
+                // Or its source settles: what it loads is kept by nobody.
+                Some(lease) if is_failure(lease) || lease == b"S" => break Waited::Failed,
                 // The load that was waited for has failed, and its process tries again: no second wait.
                 Some(lease) if is_retry(lease) && seen.as_deref().is_some_and(|s| s != lease) => {
                     break Waited::Failed;
@@ -290,8 +310,8 @@ impl Engine {
 
     // --- calls --------------------------------------------------------------------------------------------
 
-    /// The namespace and every tag that the requests declare, once each.
-    fn dependencies(&self, pending: &[Pending]) -> Vec<NameHash> {
+    /// The namespace and all else that the requests depend on, once each.
+    fn names_of(&self, pending: &[Pending]) -> Vec<NameHash> {
         let mut names = vec![self.namespace.whole()];
         names.extend(pending.iter().flat_map(|one| one.tags.iter().copied()));
         names.sort_unstable();
@@ -345,6 +365,18 @@ impl Engine {
     }
 }
 
+/// What a fill will say it depends on: the namespace comes first, and has the rules.
+pub(super) fn stamps_of(kept: &[(NameHash, Kept)]) -> Stamps {
+    let stamp = |(name, kept): &(NameHash, Kept)| Stamp {
+        name: *name,
+        version: kept.version,
+    };
+    Stamps {
+        list: kept.iter().map(stamp).collect(),
+        rules: kept.first().map_or(0, |(_, whole)| whole.rules),
+    }
+}
+
 /// `F` and a process: its load failed a moment ago.
 fn is_failure(lease: &[u8]) -> bool {
     lease.len() != 16 && lease.first() == Some(&b'F')
@@ -362,6 +394,8 @@ enum ReadReply {
     There(Value),
     /// A load failed lately.
     Failed,
+    /// Loads are not to be kept for so many ms.
+    Settling(u64),
     Retried,
     Held,
     Refused(Fault),
@@ -378,6 +412,10 @@ impl ReadReply {
         };
         match parts.first() {
             Some(Value::Int(1)) if parts.len() == 2 => Self::There(parts.remove(1)),
+            Some(Value::Int(4)) => Self::Settling(match parts.get(2) {
+                Some(Value::Int(left)) => (*left).max(0) as u64,
+                _ => 0,
+            }),
             Some(Value::Int(2)) => Self::Granted(parts.get(1).and_then(bytes_of).and_then(|t| t.try_into().ok())),
             _ => match parts.get(1).and_then(bytes_of) {
                 Some(lease) if is_failure(lease) => Self::Failed,

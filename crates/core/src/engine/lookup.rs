@@ -3,6 +3,7 @@
 //! All that was asked in one tick goes to Redis as one pipeline of plain GETs (a script costs four times as
 //! much); versions that the table cannot vouch for follow in a second one. What is left goes to `lease`.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,11 +12,10 @@ use redis::Value;
 use super::judge::{Opened, Since, Verdict};
 use super::{Engine, Read, Refreshing};
 use crate::clock::Instant;
-use crate::envelope::Stamp;
 use crate::epoch::Standing;
 use crate::freshness::Freshness;
 use crate::key::NameHash;
-use crate::loads::{LoadId, LoadKind, OwnerId, Storage};
+use crate::loads::{LoadId, LoadKind, OwnerId, Stamps, Storage};
 use crate::memory::Entry;
 use crate::redis::fault::{fault_of, Fault};
 use crate::redis::session::Session;
@@ -51,6 +51,8 @@ pub enum Found {
     Hit(Hit),
     /// Run the loader; the load is yours.
     Lead(Option<Previous>),
+    /// Another process is loading it, and this waits for that; the answer follows.
+    Held,
     /// Another process refreshes it.
     Denied,
     /// Look again: what this waited for has ended.
@@ -72,6 +74,8 @@ pub struct Request {
     pub tags: Vec<Box<str>>,
     pub ttl: Option<u64>,
     pub refresh: Refreshing,
+    /// Whether to say so when it waits for another process.
+    pub tells_held: bool,
     /// How long to wait for another process's load.
     pub wait: Duration,
     pub owner: OwnerId,
@@ -89,6 +93,7 @@ pub(super) struct Pending {
     pub tags: Vec<NameHash>,
     pub bad: Vec<u8>,
     pub inspects: bool,
+    pub tells_held: bool,
     pub read: Read,
     pub wait_until: tokio::time::Instant,
     pub waited: bool,
@@ -110,15 +115,15 @@ impl Engine {
 
     /// Takes a request in; with it the older load it must wait for.
     fn admit(&self, request: &Request) -> Option<(Pending, Option<tokio::sync::watch::Receiver<bool>>)> {
-        let tags: Vec<NameHash> = request.tags.iter().map(|t| self.namespace.tag(t)).collect();
         let mut one = Pending {
             id: request.id,
             name: NameHash(0),
             key: Box::default(),
             kind: None,
-            tags,
+            tags: Vec::new(),
             bad: Vec::new(),
             inspects: request.inspects,
+            tells_held: request.tells_held,
             read: Read {
                 ttl: request.ttl,
                 refresh: request.refresh,
@@ -134,6 +139,7 @@ impl Engine {
             return Some((one, None));
         }
         let after = self.loads.with(request.id, |load| {
+            one.tags = self.dependencies(&load.key, &request.tags);
             load.tags.clone_from(&one.tags);
             one.name = load.name;
             one.key = load.key.clone();
@@ -222,7 +228,7 @@ impl Engine {
             } else {
                 self.offer_last_resort(&one);
             }
-            self.lead(&one, Storage::MemoryOnly, Vec::new(), self.since(), answer);
+            self.lead(&one, Storage::MemoryOnly, Stamps::default(), self.since(), answer);
         }
     }
 
@@ -235,7 +241,9 @@ impl Engine {
         };
         let life = &entry.head().life;
         let is_wanted = life.error_until > life.fresh_until && self.now() < life.error_until;
-        let stands = self.epochs.standing(entry.slots(), entry.head().since) != Standing::Removed;
+        let is_younger = self.rules.latest() <= entry.head().ruled.load(Relaxed);
+        let stands = self.epochs.standing(entry.slots(), entry.head().since) != Standing::Removed
+            && (is_younger || self.hold_against_rules(&entry, &one.key).is_some());
         if is_wanted && stands {
             self.loads.with(one.id, |load| {
                 load.previous.get_or_insert(entry);
@@ -348,7 +356,7 @@ impl Engine {
             self.loads.lock().end(one.id);
         }
         let refresh = stale
-            .then(|| self.begin_refresh(one.name, &entry, one.read, self.now()))
+            .then(|| self.begin_refresh(one.name, &one.key, &entry, one.read, self.now()))
             .flatten();
         let hit = Hit {
             entry,
@@ -361,7 +369,7 @@ impl Engine {
     }
 
     /// The loader's turn: `since` is from before the versions were taken.
-    pub(super) fn lead(&self, one: &Pending, storage: Storage, stamps: Vec<Stamp>, since: Since, answer: &Answer) {
+    pub(super) fn lead(&self, one: &Pending, storage: Storage, stamps: Stamps, since: Since, answer: &Answer) {
         if !one.read.loads {
             if !one.inspects {
                 self.metrics.count_miss();

@@ -2,7 +2,7 @@
 //!
 //! Files in the order of a call: `probe` (memory, synchronous) → `lookup` (Redis, batched) → `judge` (what an entry
 //! is worth) → `lease` (who may load) → `hold` (renew, release) → `fill` (the value back) · `write` (set) ·
-//! `invalidate` · `supervise` (the link's life) · `report` (metrics, health).
+//! `invalidate` · `rules` (patterns) · `supervise` (the link's life) · `report` (metrics, health).
 
 mod fill;
 mod hold;
@@ -12,6 +12,7 @@ mod lease;
 mod lookup;
 mod probe;
 mod report;
+mod rules;
 mod supervise;
 mod write;
 
@@ -27,19 +28,22 @@ pub use probe::{Probe, Read, Refreshing};
 pub use report::{Coherence, Health};
 pub use write::SetRequest;
 
-use crate::clock::{Clock, Instant};
+use crate::clock::{Clock, Instant, MS};
 use crate::config::Config;
 use crate::envelope::EntryId;
 use crate::epoch::{Epochs, Slot, Standing};
-use crate::journal::Journal;
+use crate::journal::{Journal, Order};
 use crate::key::{Kind, NameHash, Namespace, Push, RedisKeys};
 use crate::link::Link;
 use crate::loads::{Load, LoadId, Loads, OwnerId, Storage};
 use crate::memory::{Entry, Memory, Trim};
 use crate::metrics::Metrics;
 use crate::notice::{Change, Watcher, Watchers};
+use crate::path;
 use crate::redis::session::Session;
 use crate::retry::Retries;
+use crate::rules::{Judgement, Rule, RuleBook};
+use crate::settling::Settling;
 use crate::versions::VersionTable;
 
 /// Versions live at least this long: longer than almost every entry, and renewed with each fill.
@@ -57,6 +61,11 @@ pub struct Engine {
     memory: Option<Memory>,
     link: Option<Arc<Link>>,
     versions: VersionTable,
+    /// Pattern rules by our own epochs: for what is in memory, and for loads.
+    rules: RuleBook,
+    /// What is known of Redis's rules: for what comes from there.
+    news: rules::News,
+    settling: Settling,
     journal: Journal,
     loads: Loads,
     retries: Retries,
@@ -100,6 +109,9 @@ impl Engine {
             memory: (config.memory_bytes > 0).then(|| Memory::new(config.memory_bytes)),
             link: config.redis.clone().map(|redis| Arc::new(Link::new(redis))),
             versions: VersionTable::default(),
+            rules: RuleBook::default(),
+            news: rules::News::default(),
+            settling: Settling::default(),
             loads: Loads::default(),
             retries: Retries::default(),
             process: half(0),
@@ -182,8 +194,27 @@ impl Engine {
     }
 
     fn standing(&self, load: &Load) -> Standing {
-        let slots = slots(load.name, &load.tags);
-        self.epochs.standing(slots.into_iter(), load.since)
+        self.standing_of(load.name, &load.key, &load.tags, load.since)
+    }
+
+    /// How that which began at `since` stands towards every invalidation since then.
+    fn standing_of(&self, name: NameHash, key: &str, tags: &[NameHash], since: u64) -> Standing {
+        let by_name = self.epochs.standing(slots(name, tags).into_iter(), since);
+        if by_name == Standing::Removed || self.rules.latest() <= since {
+            return by_name;
+        }
+        match self.rules.judge(key, since, u64::MAX).0 {
+            Judgement::Removed => Standing::Removed,
+            Judgement::Staled => Standing::Staled,
+            Judgement::Stands => by_name,
+        }
+    }
+
+    /// What an entry of this key depends on beside its name: what follows from where it lives, then its tags.
+    fn dependencies(&self, key: &str, tags: &[Box<str>]) -> Vec<NameHash> {
+        let mut names = path::implicit(&self.namespace, key);
+        names.extend(tags.iter().map(|tag| self.namespace.tag(tag)));
+        names
     }
 
     /// Life of version keys, ms: twice the longest entry.
@@ -218,27 +249,41 @@ impl Engine {
     }
 
     /// The local effect of invalidations: what depends on them does not stand from here on.
-    fn bump_all(&self, pushes: &[Push]) {
-        for push in pushes {
-            self.epochs.bump(*push);
-            if push.kind != Kind::Key {
-                self.versions.remove(push.name);
+    fn bump_all(&self, orders: &[Order]) {
+        for Order { push, pattern, settle } in orders {
+            let seq = self.epochs.bump(*push);
+            let rule = pattern.as_ref().map(|pattern| Rule {
+                mode: push.mode,
+                pattern: (&**pattern).into(),
+            });
+            let until = self.now() + settle * MS;
+            match (&rule, settle) {
+                (_, 0) => {}
+                (Some(rule), _) => self.settling.wait_for_matching(rule, until, self.now()),
+                (None, _) => self.settling.wait_for(push.name, until, self.now()),
             }
+            self.versions.remove(match rule {
+                Some(rule) => {
+                    self.rules.add(seq, rule);
+                    self.namespace.whole()
+                }
+                None => push.name,
+            });
         }
-        self.detach(pushes);
+        self.detach(orders);
     }
 
     fn bump(&self, push: Push) {
-        self.bump_all(&[push]);
+        self.bump_all(&[push.into()]);
     }
 
     /// Loads that do not stand any more give their leases back at once: others need not wait for them.
-    fn detach(&self, pushes: &[Push]) {
+    fn detach(&self, orders: &[Order]) {
         let falls = |load: &Load| load.token().is_some() && self.standing(load) == Standing::Removed;
         let mut loads = self.loads.lock();
-        let fallen: Vec<LoadId> = if pushes.iter().all(|push| push.kind == Kind::Key) {
-            let latest = pushes.iter().filter_map(|push| {
-                let load = loads.latest(push.name)?;
+        let fallen: Vec<LoadId> = if !loads.has_deep() && orders.iter().all(|order| order.push.kind == Kind::Key) {
+            let latest = orders.iter().filter_map(|order| {
+                let load = loads.latest(order.push.name)?;
                 falls(load).then_some(load.id)
             });
             latest.collect()

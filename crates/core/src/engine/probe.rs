@@ -1,6 +1,8 @@
 //! The synchronous half of a read: memory, then the table of loads. No lock is held while an entry is read,
 //! no runtime is touched; this is the path of a memory hit.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use super::Engine;
 use crate::clock::{Instant, MS};
 use crate::epoch::Standing;
@@ -9,6 +11,8 @@ use crate::hot::Hot;
 use crate::key::NameHash;
 use crate::loads::{Load, LoadId, LoadKind, NewLoad, OwnerId};
 use crate::memory::Entry;
+use crate::path;
+use crate::rules::Judgement;
 
 /// A context gives a sign of life every second while it loads.
 const SIGN_OF_LIFE: u64 = 5_000 * MS;
@@ -68,7 +72,7 @@ impl Engine {
                     Freshness::Stale => {
                         self.count_memory_hit(now);
                         self.metrics.stale.add(1);
-                        let load = self.begin_refresh(name, &entry, read, now);
+                        let load = self.begin_refresh(name, key, &entry, read, now);
                         return Probe::Stale(entry, load);
                     }
                     Freshness::StaleIfError => previous = Some(entry),
@@ -103,13 +107,32 @@ impl Engine {
                 return None;
             }
         }
-        let staled = match self.epochs.standing(entry.slots(), head.since) {
+        let mut staled = match self.epochs.standing(entry.slots(), head.since) {
             Standing::Stands => head.marked_stale,
             Standing::Staled => true,
             Standing::Removed => return None,
         };
+        if self.rules.latest() > head.ruled.load(Relaxed) {
+            staled |= self.hold_against_rules(&entry, key)?;
+        }
         let fresh = freshness(&head.life, ttl, staled, now);
         Some((entry, fresh))
+    }
+
+    /// Holds an entry against the rules that are younger than the last look at it. `None`: it falls; `true`: it is stale.
+    #[cold]
+    pub(super) fn hold_against_rules(&self, entry: &Entry, key: &str) -> Option<bool> {
+        let head = entry.head();
+        let (judgement, youngest) = self.rules.judge(key, head.ruled.load(Relaxed), u64::MAX);
+        match judgement {
+            Judgement::Removed => None,
+            // Looked at again each time: its refresh is on its way.
+            Judgement::Staled => Some(true),
+            Judgement::Stands => {
+                head.ruled.fetch_max(youngest, Relaxed);
+                Some(false)
+            }
+        }
     }
 
     fn count_memory_hit(&self, began: Instant) {
@@ -160,6 +183,7 @@ impl Engine {
         }
         Probe::Lead(loads.begin(NewLoad {
             name,
+            tags: path::implicit(&self.namespace, key),
             key: key.into(),
             kind: if force { LoadKind::Force } else { LoadKind::Read },
             owner: read.owner,
@@ -180,9 +204,22 @@ impl Engine {
         if self.standing(load) != Standing::Stands || load.fenced || !is_alive(load, owner, now) {
             return false;
         }
+        if self.settles_until(load).is_some_and(|until| until <= now) {
+            // What it read may be from before its source had settled.
+            return false;
+        }
         self.link
             .as_ref()
             .is_none_or(|link| link.proves(load.channel, load.began, now))
+    }
+
+    /// Until when the source of a load settles, if it began in that time.
+    pub(super) fn settles_until(&self, load: &Load) -> Option<Instant> {
+        let names = [self.namespace.whole(), load.name].into_iter();
+        let here = self
+            .settling
+            .until(&load.key, names.chain(load.tags.iter().copied()), load.began);
+        here.max(load.settles)
     }
 
     pub(super) fn channel(&self) -> u64 {
@@ -190,7 +227,14 @@ impl Engine {
     }
 
     /// Begins the refresh of a stale entry, unless one is under way here or failed a moment ago.
-    pub(super) fn begin_refresh(&self, name: NameHash, entry: &Entry, read: Read, now: Instant) -> Option<LoadId> {
+    pub(super) fn begin_refresh(
+        &self,
+        name: NameHash,
+        key: &str,
+        entry: &Entry,
+        read: Read,
+        now: Instant,
+    ) -> Option<LoadId> {
         if read.refresh == Refreshing::Never || !read.loads || !self.retries.may(name, now) {
             return None;
         }
@@ -203,7 +247,8 @@ impl Engine {
         }
         Some(loads.begin(NewLoad {
             name,
-            key: String::from_utf8_lossy(entry.key()).into(),
+            tags: path::implicit(&self.namespace, key),
+            key: key.into(),
             kind: LoadKind::Refresh,
             owner: read.owner,
             since: self.epochs.now(),

@@ -7,11 +7,10 @@ use std::time::Duration;
 use redis::Value;
 use tokio::time::timeout;
 
-use super::judge::{bytes_of, version_of};
+use super::judge::bytes_of;
 use super::Engine;
 use crate::config::RedisConfig;
-use crate::envelope::Reign;
-use crate::key::{Kind, Mode, Push};
+use crate::key::Kind;
 use crate::link::{Link, LinkState};
 use crate::notice::Change;
 use crate::redis::fault::{fault_of, Fault};
@@ -160,6 +159,7 @@ impl Engine {
         // 1. Tracking is armed and proven: what was read before has perhaps missed a push.
         self.versions.clear();
         link.next_channel();
+        self.news.begin();
         // 2. The first basis is from after that.
         if !self.beat(link, &session).await {
             return Err(Fault::Unfit("the first heartbeat was not answered".into()));
@@ -193,7 +193,13 @@ impl Engine {
             }
             Ok(replies) => {
                 session.set_time(&replies[1], since.start, &*self.clock);
-                self.check_namespace(&replies[0], session.reign, since);
+                // What it tells of rules takes effect before it proves anything.
+                let checked = self
+                    .check_namespace(&replies[0], session.reign, since, wire, &mut budget)
+                    .await;
+                if let Err(fault) = checked {
+                    return self.beat_failed(session, &fault);
+                }
                 link.set_suspect(false);
                 if session.coherence.is_some() {
                     link.set_basis(since.start, self.now());
@@ -202,32 +208,16 @@ impl Engine {
                 }
                 true
             }
-            Err(fault) => {
-                self.metrics.redis_errors.add(1);
-                if fault != Fault::Timeout {
-                    session.give_up();
-                }
-                false
-            }
+            Err(fault) => self.beat_failed(session, &fault),
         }
     }
 
-    /// A namespace version that differs from ours without a push means that one was lost: everything falls.
-    fn check_namespace(&self, reply: &Value, reign: Reign, since: super::judge::Since) {
-        let whole = self.namespace.whole();
-        let known = self.versions.get(whole);
-        match (version_of(reply, reign), known) {
-            (Some(now), Some(known)) if now != known => {
-                self.bump(Push {
-                    name: whole,
-                    kind: Kind::Namespace,
-                    mode: Mode::Remove,
-                });
-            }
-            (Some(version), None) => self.install_version(whole, version, since),
-            (None, _) => self.versions.remove(whole),
-            _ => {}
+    fn beat_failed(&self, session: &Session, fault: &Fault) -> bool {
+        self.metrics.redis_errors.add(1);
+        if *fault != Fault::Timeout {
+            session.give_up();
         }
+        false
     }
 
     async fn probe_redis(&self, link: &Link, session: &Arc<Session>) -> bool {
@@ -249,12 +239,19 @@ impl Engine {
         match pushed {
             // One's own: its local effect was complete before its caller was told.
             Pushed::Invalidated(_, process) if process == self.process => {}
+            // Which pattern, the next heartbeat asks; it is due now.
+            Pushed::Invalidated(push, _) if push.kind == Kind::Pattern => {
+                self.epochs.bump(push);
+                self.versions.remove(self.namespace.whole());
+                link.wake.notify_one();
+            }
             Pushed::Invalidated(push, _) => {
                 self.metrics.invalidations_received.add(1);
                 self.bump(push);
             }
             Pushed::Everything => {
                 link.next_channel();
+                self.news.copy.clear();
                 self.versions.clear();
                 link.all_leases_changed();
             }

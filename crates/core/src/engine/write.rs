@@ -8,15 +8,18 @@ use std::sync::Arc;
 use redis::Value;
 
 use super::judge::{lifetimes, version_of};
+use super::lease::stamps_of;
 use super::{slots, Engine};
-use crate::envelope::{pack_names, EntryId, Envelope, Payload, Policy, Stamp};
+use crate::envelope::{pack_names, EntryId, Envelope, Payload, Policy};
 use crate::epoch::{Slot, Standing};
 use crate::key::{NameHash, Push};
+use crate::loads::Stamps;
 use crate::memory::{Entry, NewEntry};
 use crate::redis::fault::Fault;
 use crate::redis::script::{Script, ScriptCall};
 use crate::redis::session::Session;
 use crate::redis::wire::Budget;
+use crate::rules::Judgement;
 
 #[derive(Clone, Debug)]
 pub struct SetRequest {
@@ -54,7 +57,7 @@ impl Engine {
 
     fn setting(&self, request: SetRequest, name: NameHash) -> Setting {
         Setting {
-            tags: request.tags.iter().map(|t| self.namespace.tag(t)).collect(),
+            tags: self.dependencies(&request.key, &request.tags),
             names: pack_names(request.tags.iter().map(|tag| &**tag)),
             name,
             since: self.epochs.now(),
@@ -115,7 +118,7 @@ impl Engine {
         token: EntryId,
         session: &Arc<Session>,
         budget: &mut Budget,
-    ) -> Result<Vec<Stamp>, Fault> {
+    ) -> Result<Stamps, Fault> {
         let names: Vec<NameHash> = std::iter::once(self.namespace.whole())
             .chain(setting.tags.iter().copied())
             .collect();
@@ -124,13 +127,10 @@ impl Engine {
         let sent = self.now();
         let replies = session.data.scripts(&calls, budget).await?;
         let replies = self.redis_answered(sent, replies);
-        let stamp = |(name, reply): (&NameHash, &Value)| {
-            let version = version_of(reply, session.reign)?;
-            Some(Stamp { name: *name, version })
-        };
-        let stamps: Option<Vec<Stamp>> = names.iter().zip(&replies).map(stamp).collect();
-        match (replies.last(), stamps) {
-            (Some(Value::Int(1)), Some(stamps)) => Ok(stamps),
+        let kept = |(name, reply): (&NameHash, &Value)| Some((*name, version_of(reply, session.reign)?));
+        let kept: Option<Vec<_>> = names.iter().zip(&replies).map(kept).collect();
+        match (replies.last(), kept) {
+            (Some(Value::Int(1)), Some(kept)) => Ok(stamps_of(&kept)),
             (Some(Value::ServerError(error)), _) => Err(error.into()),
             _ => Err(Fault::Refused("the versions could not be read".into())),
         }
@@ -140,7 +140,7 @@ impl Engine {
         &self,
         setting: &Setting,
         token: EntryId,
-        stamps: Vec<Stamp>,
+        stamps: Stamps,
         session: &Arc<Session>,
         budget: &mut Budget,
     ) -> bool {
@@ -155,8 +155,8 @@ impl Engine {
             reign: session.reign,
             created: session.server_time(&*self.clock),
             policy: *policy,
-            stamps,
-            rules: 0,
+            stamps: stamps.list,
+            rules: stamps.rules,
             names: &setting.names,
             key,
             payload: &payload.bytes,
@@ -183,7 +183,9 @@ impl Engine {
     fn undisturbed(&self, setting: &Setting) -> bool {
         let tags = setting.tags.iter().map(|tag| Slot::of(*tag));
         let slots = std::iter::once(Slot::namespace()).chain(tags);
-        self.epochs.standing(slots, setting.since) != Standing::Removed
+        let (key, since) = (&setting.request.key, setting.since);
+        let by_rules = self.rules.latest() > since && self.rules.judge(key, since, u64::MAX).0 == Judgement::Removed;
+        !by_rules && self.epochs.standing(slots, since) != Standing::Removed
     }
 
     fn keep_set(&self, setting: &Setting, since: u64, id: EntryId) {

@@ -10,6 +10,8 @@ pub enum Script {
     InvalidateKey,
     StaleKey,
     InvalidateTag,
+    InvalidatePattern,
+    Rules,
     TagGet,
     Read,
     Take,
@@ -19,15 +21,20 @@ pub enum Script {
 }
 
 struct Texts {
-    sources: [(&'static str, String); 9],
+    sources: [(&'static str, String); 11],
 }
 
 static TEXTS: LazyLock<Texts> = LazyLock::new(|| {
     let sources = [
-        include_str!("lua/invalidate_key.lua"),
-        include_str!("lua/stale_key.lua"),
-        include_str!("lua/invalidate_tag.lua"),
-        include_str!("lua/tagget.lua"),
+        concat!(include_str!("lua/version.lua"), include_str!("lua/invalidate_key.lua")),
+        concat!(include_str!("lua/version.lua"), include_str!("lua/stale_key.lua")),
+        concat!(include_str!("lua/version.lua"), include_str!("lua/invalidate_tag.lua")),
+        concat!(
+            include_str!("lua/version.lua"),
+            include_str!("lua/invalidate_pattern.lua")
+        ),
+        include_str!("lua/rules.lua"),
+        concat!(include_str!("lua/version.lua"), include_str!("lua/tagget.lua")),
         include_str!("lua/read.lua"),
         include_str!("lua/take.lua"),
         include_str!("lua/fill.lua"),

@@ -217,7 +217,7 @@ impl Canary {
         // By the script of an invalidation: it passes also where a plain SET does not (out of memory).
         let name = || self.name.clone();
         let call = ScriptCall::new(Script::InvalidateKey);
-        let call = call.key(name()).key(name()).key(name());
+        let call = call.key(name()).key(name()).key(name()).key(name()).number(0).number(0);
         let replies = data.scripts(&[call], budget).await?;
         if let Some(fault) = replies.iter().find_map(fault_of) {
             return Err(fault);

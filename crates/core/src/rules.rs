@@ -1,0 +1,390 @@
+//! Pattern rules: numbered globs that make what began before them fall, if its key matches.
+//!
+//! A rule costs nothing when it is made: no entry is looked for. What is read afterwards is held against the rules
+//! that are younger than it, once each. Rules are found by the text before their first wildcard, so a key meets only
+//! those that could match it; equal ones are kept once, with the latest number; beyond the cap the oldest go, and what
+//! is older than the youngest that went can no longer be judged: it falls.
+//!
+//! The engine keeps two books: one numbered by its own epochs, for what is in memory or being loaded, and a copy of
+//! Redis's, numbered there, for what comes from Redis.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::glob::Glob;
+use crate::key::Mode;
+use crate::path::Path;
+
+/// Rules kept, here and in Redis.
+pub const CAP: usize = 10_000;
+
+/// A rule as it travels and lies in Redis: the mode's letter, then the pattern as stored keys are named.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Rule {
+    pub mode: Mode,
+    pub pattern: Box<str>,
+}
+
+impl Rule {
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mode = match self.mode {
+            Mode::Remove => 'r',
+            Mode::Stale => 's',
+        };
+        format!("{mode}{}", self.pattern)
+    }
+
+    /// Reads a rule; `None` for what is none of ours.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (mode, pattern) = match text.split_at_checked(1)? {
+            ("r", pattern) => (Mode::Remove, pattern),
+            ("s", pattern) => (Mode::Stale, pattern),
+            _ => return None,
+        };
+        Some(Self {
+            mode,
+            pattern: pattern.into(),
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct RuleBook {
+    book: Mutex<Book>,
+    /// The number of the youngest rule: most readers need to look no further.
+    latest: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    by_number: BTreeMap<u64, Rule>,
+    numbers: HashMap<Rule, u64>,
+    /// By views and literal prefix; oldest first.
+    by_prefix: HashMap<Box<str>, Vec<Item>>,
+    /// How many prefixes of each length there are.
+    lengths: BTreeMap<usize, usize>,
+    /// What is older than this cannot be judged.
+    floor: u64,
+}
+
+#[derive(Debug)]
+struct Item {
+    number: u64,
+    mode: Mode,
+    /// Of the views before the pattern, in bytes: a rule sees the keys of its own view only.
+    views: usize,
+    /// `None`: it could not be read, and matches whatever it might have meant.
+    glob: Option<Glob>,
+}
+
+/// How rules judge a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    Stands,
+    Staled,
+    Removed,
+}
+
+impl RuleBook {
+    #[must_use]
+    pub fn latest(&self) -> u64 {
+        self.latest.load(SeqCst)
+    }
+
+    /// Adds a rule, or gives an equal one its new number.
+    pub fn add(&self, number: u64, rule: Rule) {
+        let mut book = self.lock();
+        if book.numbers.get(&rule).is_some_and(|known| *known >= number) {
+            return;
+        }
+        book.remove(&rule);
+        book.insert(number, rule);
+        while book.by_number.len() > CAP {
+            let Some((number, oldest)) = book.by_number.first_key_value() else {
+                break;
+            };
+            let (number, oldest) = (*number, oldest.clone());
+            book.remove(&oldest);
+            book.floor = book.floor.max(number);
+        }
+        drop(book);
+        self.latest.fetch_max(number, SeqCst);
+    }
+
+    /// Nothing below `floor` can be judged any more.
+    pub fn raise_floor(&self, floor: u64) {
+        let mut book = self.lock();
+        book.floor = book.floor.max(floor);
+        drop(book);
+        self.latest.fetch_max(floor, SeqCst);
+    }
+
+    /// Judges a stored key whose load began at `since`, by the rules up to `until`; and the number of the youngest rule
+    /// that was looked at.
+    #[must_use]
+    pub fn judge(&self, stored: &str, since: u64, until: u64) -> (Judgement, u64) {
+        let book = self.lock();
+        let youngest = self.latest();
+        if since < book.floor {
+            return (Judgement::Removed, youngest);
+        }
+        (book.judge(stored, since, until), youngest)
+    }
+
+    /// What is older than this cannot be judged.
+    #[must_use]
+    pub fn floor(&self) -> u64 {
+        self.lock().floor
+    }
+
+    /// The rules with a greater number, oldest first.
+    #[must_use]
+    pub fn after(&self, number: u64) -> Vec<(u64, Rule)> {
+        let book = self.lock();
+        let younger = book.by_number.range(number + 1..);
+        younger.map(|(number, rule)| (*number, rule.clone())).collect()
+    }
+
+    pub fn clear(&self) {
+        *self.lock() = Book::default();
+        self.latest.store(0, SeqCst);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Book {
+    fn insert(&mut self, number: u64, rule: Rule) {
+        let path = Path::of(&rule.pattern);
+        let glob = Glob::new(path.key).ok();
+        let literal = glob.as_ref().map_or("", Glob::prefix);
+        let prefix: Box<str> = [path.views, literal].concat().into();
+        *self.lengths.entry(prefix.len()).or_default() += 1;
+        self.by_prefix.entry(prefix).or_default().push(Item {
+            number,
+            mode: rule.mode,
+            views: path.views.len(),
+            glob,
+        });
+        self.by_number.insert(number, rule.clone());
+        self.numbers.insert(rule, number);
+    }
+
+    fn remove(&mut self, rule: &Rule) {
+        let Some(number) = self.numbers.remove(rule) else {
+            return;
+        };
+        self.by_number.remove(&number);
+        let path = Path::of(&rule.pattern);
+        let glob = Glob::new(path.key).ok();
+        let prefix = [path.views, glob.as_ref().map_or("", Glob::prefix)].concat();
+        if let Some(items) = self.by_prefix.get_mut(&*prefix) {
+            items.retain(|item| item.number != number);
+            if items.is_empty() {
+                self.by_prefix.remove(&*prefix);
+            }
+        }
+        if let Some(count) = self.lengths.get_mut(&prefix.len()) {
+            *count -= 1;
+            if *count == 0 {
+                self.lengths.remove(&prefix.len());
+            }
+        }
+    }
+
+    fn judge(&self, stored: &str, since: u64, until: u64) -> Judgement {
+        let path = Path::of(stored);
+        let named: std::borrow::Cow<'_, str> = if path.views.is_empty() {
+            path.key.into()
+        } else {
+            [path.views, path.key].concat().into()
+        };
+        let mut judgement = Judgement::Stands;
+        let (shortest, longest) = (path.views.len(), named.len());
+        for len in self.lengths.range(shortest..=longest).map(|(len, _)| *len) {
+            let Some(items) = named.get(..len).and_then(|prefix| self.by_prefix.get(prefix)) else {
+                continue;
+            };
+            let younger = items.iter().rev().take_while(|item| item.number > since);
+            for item in younger.filter(|item| item.number <= until && item.views == path.views.len()) {
+                let mode_matters = item.mode == Mode::Remove || judgement == Judgement::Stands;
+                if mode_matters && item.glob.as_ref().is_none_or(|glob| glob.is_match(path.key)) {
+                    if item.mode == Mode::Remove {
+                        return Judgement::Removed;
+                    }
+                    judgement = Judgement::Staled;
+                }
+            }
+        }
+        judgement
+    }
+}
+
+/// A copy of Redis's rules, numbered there: all of a range of numbers, added to by fetches only.
+#[derive(Debug, Default)]
+pub struct RuleCopy {
+    pub book: RuleBook,
+    range: Mutex<Option<Range>>,
+}
+
+/// Every rule with a number past `from`, up to `to`, is in the book: as long as the namespace's own version is this one.
+/// A namespace whose versions were lost begins to count anew.
+#[derive(Clone, Copy, Debug)]
+struct Range {
+    version: u64,
+    from: u64,
+    to: u64,
+}
+
+/// The latest rule of a namespace, and the version of the namespace that it was read with.
+#[derive(Clone, Copy, Debug)]
+pub struct Latest {
+    pub version: u64,
+    pub number: u64,
+}
+
+/// What was fetched: the rules past a number.
+#[derive(Debug)]
+pub struct Fetched {
+    pub after: u64,
+    /// `None`: Redis has lost its rules.
+    pub floor: Option<u64>,
+    pub rules: Vec<(u64, Rule)>,
+}
+
+impl RuleCopy {
+    /// Whether a key of the number `since` can be judged by the rules up to the latest.
+    #[must_use]
+    pub fn covers(&self, since: u64, latest: Latest) -> bool {
+        let known = self.of_version(latest.version);
+        known.is_some_and(|range| range.from <= since && latest.number <= range.to)
+    }
+
+    fn of_version(&self, version: u64) -> Option<Range> {
+        self.range().filter(|range| range.version == version)
+    }
+
+    /// The number from which to fetch so that `since` is covered.
+    #[must_use]
+    pub fn fetch_after(&self, since: u64, latest: Latest) -> u64 {
+        match self.of_version(latest.version) {
+            Some(range) if range.from <= since => range.to.max(since),
+            _ => since,
+        }
+    }
+
+    /// Takes in what was fetched when that was the latest.
+    pub fn merge(&self, fetched: Fetched, latest: Latest) {
+        let mut range = self.range();
+        let (mut from, mut to) = (fetched.after, latest.number);
+        match *range {
+            Some(known) if known.version == latest.version && fetched.after <= known.to => {
+                (from, to) = (from.min(known.from), to.max(known.to));
+            }
+            _ => self.book.clear(),
+        }
+        self.book.raise_floor(fetched.floor.unwrap_or(latest.number));
+        for (number, rule) in fetched.rules {
+            self.book.add(number, rule);
+        }
+        let version = latest.version;
+        *range = Some(Range { version, from, to });
+    }
+
+    pub fn clear(&self) {
+        let mut range = self.range();
+        self.book.clear();
+        *range = None;
+    }
+
+    fn range(&self) -> MutexGuard<'_, Option<Range>> {
+        self.range.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(mode: Mode, pattern: &str) -> Rule {
+        Rule {
+            mode,
+            pattern: pattern.into(),
+        }
+    }
+
+    #[test]
+    fn what_began_before_a_rule_falls_if_it_matches_and_what_began_after_stands() {
+        let book = RuleBook::default();
+        book.add(5, rule(Mode::Remove, "user:*"));
+        book.add(7, rule(Mode::Stale, "us*r:?"));
+
+        let judge = |key, since| book.judge(key, since, u64::MAX).0;
+        assert_eq!(judge("user:1", 4), Judgement::Removed);
+        assert_eq!(judge("user:1", 5), Judgement::Staled);
+        assert_eq!(judge("user:1", 7), Judgement::Stands);
+        assert_eq!(judge("user:12", 5), Judgement::Stands);
+        assert_eq!(judge("build:1", 0), Judgement::Stands);
+        assert_eq!(book.judge("user:1", 5, 6).0, Judgement::Stands, "not yet made then");
+    }
+
+    #[test]
+    fn equal_rules_are_one_with_the_latest_number() {
+        let book = RuleBook::default();
+        for number in 1..=100 {
+            book.add(number, rule(Mode::Remove, "a*"));
+        }
+        book.add(50, rule(Mode::Remove, "a*"));
+
+        assert_eq!(book.after(0), vec![(100, rule(Mode::Remove, "a*"))]);
+        assert_eq!(book.judge("a", 99, u64::MAX).0, Judgement::Removed);
+        assert_eq!(book.judge("a", 100, u64::MAX).0, Judgement::Stands);
+    }
+
+    #[test]
+    fn i3_what_is_older_than_a_rule_that_was_dropped_cannot_be_judged_and_falls() {
+        let book = RuleBook::default();
+        for number in 1..=CAP as u64 + 10 {
+            book.add(number, rule(Mode::Remove, &format!("k{number}")));
+        }
+
+        assert_eq!(book.judge("other", 9, u64::MAX).0, Judgement::Removed);
+        assert_eq!(book.judge("other", 10, u64::MAX).0, Judgement::Stands);
+        assert_eq!(book.judge("k11", 10, u64::MAX).0, Judgement::Removed);
+    }
+
+    #[test]
+    fn a_rule_sees_the_keys_of_its_own_view_in_every_version() {
+        let book = RuleBook::default();
+        book.add(1, rule(Mode::Remove, "*"));
+        book.add(2, rule(Mode::Remove, "\0va\0=k*"));
+
+        let judge = |key, since| book.judge(key, since, u64::MAX).0;
+        assert_eq!(judge("k", 0), Judgement::Removed);
+        assert_eq!(judge("\0@7\0=k", 0), Judgement::Removed);
+        assert_eq!(judge("\0=\0k", 0), Judgement::Removed);
+        assert_eq!(judge("k", 1), Judgement::Stands);
+        assert_eq!(judge("\0va\0=k1", 1), Judgement::Removed);
+        assert_eq!(judge("\0va\0@2\0=k1", 1), Judgement::Removed);
+        assert_eq!(judge("\0va\0vb\0=k1", 0), Judgement::Stands);
+        assert_eq!(judge("\0vb\0=k1", 0), Judgement::Stands);
+    }
+
+    #[test]
+    fn thousands_of_other_rules_cost_a_key_little() {
+        let book = RuleBook::default();
+        for number in 1..=9_000_u64 {
+            book.add(number, rule(Mode::Remove, &format!("user:{number}:*")));
+        }
+
+        for _ in 0..10_000 {
+            assert_eq!(book.judge("build:1", 0, u64::MAX).0, Judgement::Stands);
+        }
+        assert_eq!(book.judge("user:77:x", 0, u64::MAX).0, Judgement::Removed);
+    }
+}
