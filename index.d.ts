@@ -25,7 +25,8 @@ export function getOrSet<T>(key: string, loader: Loader<T>, options?: EntryOptio
 /** {@link Cache.invalidate} of the default cache. */
 export function invalidate(target: string | InvalidateTarget, options?: InvalidateOptions): Promise<InvalidateReceipt>
 /** {@link Cache.metrics} of the default cache. */
-export function metrics(): Promise<Metrics>
+export function metrics(options?: { format?: undefined }): Promise<Metrics>
+export function metrics(options: { format: 'prometheus' }): Promise<string>
 /** {@link Cache.close} of the default cache; without one nothing happens. */
 export function close(): Promise<void>
 
@@ -73,8 +74,14 @@ export interface Cache {
    * @throws {CacheRedisError} only with `strict`
    */
   invalidate(target: string | InvalidateTarget, options?: InvalidateOptions): Promise<InvalidateReceipt>
-  /** Counters of this process since its start. */
-  metrics(): Promise<Metrics>
+  /**
+   * Counters of this process since its start.
+   *
+   * `format: 'prometheus'`: as text, to be served as `text/plain; version=0.0.4; charset=utf-8`. Its labels are bounded:
+   * namespace, tier, outcome, state.
+   */
+  metrics(options?: { format?: undefined }): Promise<Metrics>
+  metrics(options: { format: 'prometheus' }): Promise<string>
   /** Asks Redis now, within `commandTimeout`. */
   health(): Promise<Health>
   /**

@@ -10,7 +10,8 @@ const { CacheClosedError, CacheRedisError } = require('./errors.js')
 const { Events } = require('./events.js')
 const { Flight, LOOK_AGAIN, lifetimes } = require('./flight.js')
 const { cacheOptions, entryOptions, getOptions, checkKey, invalidateTarget } = require('./options.js')
-const { checkFunction, checkNames } = require('./options/check.js')
+const { checkFunction } = require('./options/check.js')
+const { metricsFormat, prometheus } = require('./prometheus.js')
 
 const REFRESH_FLAGS = { auto: 0, force: FLAG.FORCE, never: FLAG.NEVER }
 
@@ -329,9 +330,11 @@ class Cache {
   }
 
   async metrics(options) {
-    if (options !== undefined) checkNames(options, [], { later: ['format'] })
+    const format = metricsFormat(options)
     if (this.#closing !== undefined) throw new CacheClosedError()
-    return { process: describeProcess(), ...this.#channel.report() }
+    const report = this.#channel.report()
+    if (format === 'object') return { process: describeProcess(), ...report }
+    return prometheus(report, this.#channel.histograms(), { namespace: this.#events.namespace })
   }
 
   async health() {

@@ -216,6 +216,11 @@ class Channel {
     return JSON.parse(this.#native.report())
   }
 
+  /** Latencies in buckets: { memory, redis, load }, each { buckets: [le in s, count][], count, sum in s }. */
+  histograms() {
+    return JSON.parse(this.#native.histograms())
+  }
+
   // --- keeping the process alive, and leases ------------------------------------------------------------------
 
   /** Somebody waits: the process stays until `release`. */

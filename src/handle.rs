@@ -357,6 +357,13 @@ impl NativeCache {
         self.engine.report().to_string()
     }
 
+    /// Latencies in buckets as JSON.
+    #[napi(catch_unwind)]
+    #[must_use]
+    pub fn histograms(&self) -> String {
+        self.engine.histograms().to_string()
+    }
+
     /// Changes of Redis's state since the last time, as a JSON array. `prints`: this handle has no logger of its own,
     /// and warnings that no other such handle took are its to print.
     #[napi(catch_unwind)]

@@ -58,11 +58,44 @@ impl Metrics {
     }
 }
 
-/// Eight buckets per power of two: percentiles within 13 %, from 1 ns to centuries, in 4 KB.
+/// Upper edges, ns, of the buckets that other programs are told: dashboards are made for them, so they stay. They are
+/// counted beside the fine buckets, whose edges are not round: a count up to 1 ms would be a guess.
+const EDGES: [u64; 25] = [
+    250,
+    500,
+    1_000,
+    2_500,
+    5_000,
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    25_000_000,
+    50_000_000,
+    100_000_000,
+    250_000_000,
+    500_000_000,
+    1_000_000_000,
+    2_500_000_000,
+    5_000_000_000,
+    10_000_000_000,
+    30_000_000_000,
+];
+
+/// Eight buckets per power of two: percentiles within 13 %, from 1 ns to centuries, in 4 KB. Beside them a count for
+/// each of `EDGES`.
 #[derive(Debug)]
 pub struct Histogram {
     buckets: Box<[AtomicU64]>,
     max: AtomicU64,
+    sum: AtomicU64,
+    told: [AtomicU64; EDGES.len() + 1],
 }
 
 impl Default for Histogram {
@@ -70,6 +103,8 @@ impl Default for Histogram {
         Self {
             buckets: (0..64 * 8).map(|_| AtomicU64::new(0)).collect(),
             max: AtomicU64::new(0),
+            sum: AtomicU64::new(0),
+            told: [const { AtomicU64::new(0) }; EDGES.len() + 1],
         }
     }
 }
@@ -82,10 +117,36 @@ pub struct Percentiles {
     pub max: f64,
 }
 
+/// Counts up to and including each edge, as Prometheus wants them; seconds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Buckets {
+    pub up_to: Vec<(f64, u64)>,
+    pub count: u64,
+    pub sum: f64,
+}
+
 impl Histogram {
     pub fn record(&self, ns: u64) {
         self.buckets[bucket(ns)].fetch_add(1, Relaxed);
         self.max.fetch_max(ns, Relaxed);
+        self.sum.fetch_add(ns, Relaxed);
+        self.told[EDGES.partition_point(|edge| *edge < ns)].fetch_add(1, Relaxed);
+    }
+
+    /// The buckets with edges from `first` to `last` ns.
+    #[must_use]
+    pub fn buckets(&self, first: u64, last: u64) -> Buckets {
+        // The sum first: one that is ahead of the count would make averages too high.
+        let sum = self.sum.load(Relaxed) as f64 / 1e9;
+        let mut count = 0;
+        let mut up_to = Vec::new();
+        for (slot, edge) in self.told.iter().zip(EDGES.map(Some).into_iter().chain([None])) {
+            count += slot.load(Relaxed);
+            if let Some(edge) = edge.filter(|edge| (first..=last).contains(edge)) {
+                up_to.push((edge as f64 / 1e9, count));
+            }
+        }
+        Buckets { up_to, count, sum }
     }
 
     #[must_use]
@@ -155,5 +216,19 @@ mod tests {
     #[test]
     fn nothing_recorded_is_zero() {
         assert_eq!(Histogram::default().percentiles(), Percentiles::default());
+    }
+
+    #[test]
+    fn buckets_count_up_to_their_edge_and_what_lies_outside_of_them() {
+        let histogram = Histogram::default();
+        for ns in [1, 999_999, 1_000_000, 1_000_001, 2_500_000, 60_000_000_000] {
+            histogram.record(ns);
+        }
+
+        let Buckets { up_to, count, sum } = histogram.buckets(500_000, 2_500_000);
+
+        assert_eq!(up_to, [(0.000_5, 1), (0.001, 3), (0.002_5, 5)]);
+        assert_eq!(count, 6, "the minute is beyond the last edge");
+        assert!((sum - 60.005_500_001).abs() < 1e-6, "{sum}");
     }
 }

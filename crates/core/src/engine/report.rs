@@ -7,9 +7,10 @@ use tokio::time::Instant as Deadline;
 
 use super::Engine;
 use crate::breaker::BreakerState;
+use crate::clock::MS;
 use crate::link::LinkState;
 use crate::memory::{Memory, MemoryUse};
-use crate::metrics::{Counter, Percentiles};
+use crate::metrics::{Buckets, Counter, Histogram, Percentiles};
 use crate::redis::wire::Budget;
 
 /// How peers' invalidations reach memory.
@@ -130,6 +131,17 @@ impl Engine {
         })
     }
 
+    /// Latencies in buckets, as JSON: of looks into memory, of round trips, of loads.
+    #[must_use]
+    pub fn histograms(&self) -> Json {
+        let metrics = &self.metrics;
+        json!({
+            "memory": buckets(&metrics.memory_latency, 250, 10 * MS),
+            "redis": buckets(&metrics.redis_latency, MS / 10, 1_000 * MS),
+            "load": buckets(&metrics.load_latency, MS, 30_000 * MS),
+        })
+    }
+
     fn report_redis(&self, hits: u64, misses: u64) -> Json {
         let link = self.link.as_ref();
         let breaker = link.map_or(BreakerState::Closed, |link| link.breaker.state());
@@ -169,6 +181,11 @@ fn rate(hits: u64, misses: u64) -> f64 {
 
 fn round(value: f64, steps: f64) -> f64 {
     (value * steps).round() / steps
+}
+
+fn buckets(of: &Histogram, first: u64, last: u64) -> Json {
+    let Buckets { up_to, count, sum } = of.buckets(first, last);
+    json!({ "buckets": up_to, "count": count, "sum": sum })
 }
 
 fn percentiles(of: Percentiles) -> Json {
