@@ -314,7 +314,9 @@ class Cache {
   async invalidate(target, options) {
     const parts = invalidateTarget(target, options)
     if (this.#closing !== undefined) throw new CacheClosedError()
-    const { state, why } = await this.#events.run('invalidate', { mode: parts.mode }, () => this.#invalidate(parts))
+    const { state, why } = await this.#events.run('invalidate', { target, mode: parts.mode }, () =>
+      this.#invalidate(parts),
+    )
     this.#events.invalidated(target, parts.mode, { redis: state })
     if (parts.strict && state === 'queued') {
       throw new CacheRedisError(`the invalidation is queued, not applied yet: ${why}`)

@@ -1,0 +1,195 @@
+'use strict'
+// OpenTelemetry, through the API that the application brings: spans around loads and invalidations, and the counters.
+//
+// A span of a load is the parent of what its loader does. There are no conventions for caches: attributes are named
+// `tidecache.…`, but for `error.type` (https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/).
+
+const { CacheClosedError, CacheConfigError } = require('./errors.js')
+const { Events } = require('./events.js')
+const { INSTRUMENTS } = require('./instruments.js')
+const { checkNames, isObject, refuse } = require('./options/check.js')
+const { version } = require('../package.json')
+
+const NAME = 'tidecache'
+/** As those that Prometheus is told. */
+const LOAD_EDGES = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+
+function openTelemetry() {
+  try {
+    return require('@opentelemetry/api')
+  } catch (cause) {
+    if (cause?.code !== 'MODULE_NOT_FOUND') throw cause
+    throw new CacheConfigError(
+      'tidecache/otel needs the package @opentelemetry/api (1.3 or later), which is not installed here: npm install @opentelemetry/api',
+      { cause },
+    )
+  }
+}
+
+const { SpanStatusCode, ValueType, context, metrics, trace } = openTelemetry()
+
+/** Of what was instrumented: what takes it away again. */
+const instrumented = new WeakMap()
+
+// --- spans ----------------------------------------------------------------------------------------------------------
+
+/** The names in a target, as they may be shown. */
+function namesOf(target) {
+  const { key, keys, tag, tags, pattern, all } = typeof target === 'string' ? { key: target } : target
+  const list = (single, several = []) => (single === undefined ? [...several] : [single, ...several])
+  const names = { key: list(key, keys), tag: list(tag, tags), pattern: list(pattern), all: all === true ? ['all'] : [] }
+  return Object.entries(names).filter(([, given]) => given.length > 0)
+}
+
+const ATTRIBUTES = {
+  load: ({ key, refresh }, withKeys) => ({ 'tidecache.refresh': refresh, ...(withKeys && { 'tidecache.key': key }) }),
+  invalidate({ target, mode }, withKeys) {
+    const names = namesOf(target)
+    const shown = withKeys
+      ? names.filter(([kind]) => kind !== 'all').map(([kind, of]) => [`tidecache.${kind}`, of])
+      : []
+    return {
+      'tidecache.mode': mode,
+      'tidecache.target': names.map(([kind]) => kind),
+      ...Object.fromEntries(shown),
+    }
+  },
+}
+
+/** Ends a span, once. */
+class Ending {
+  #span
+  #withKeys
+  #isOver = false
+
+  constructor(span, withKeys) {
+    this.#span = span
+    this.#withKeys = withKeys
+  }
+
+  well(attributes) {
+    this.#end(() => this.#span.setAttributes(attributes))
+  }
+
+  badly(error) {
+    this.#end(() => {
+      const shown = this.#shown(error)
+      this.#span.recordException(shown)
+      this.#span.setStatus({ code: SpanStatusCode.ERROR, message: shown.message })
+      this.#span.setAttribute('error.type', nameOf(error))
+    })
+  }
+
+  /** Our own message names the key. */
+  #shown(error) {
+    if (error?.code === 'ERR_CACHE_TIMEOUT' && !this.#withKeys) {
+      return { name: error.name, message: 'the loader took longer than loadTimeout' }
+    }
+    return error instanceof Error ? error : { name: nameOf(error), message: String(error) }
+  }
+
+  #end(say) {
+    if (this.#isOver) return
+    this.#isOver = true
+    say()
+    this.#span.end()
+  }
+}
+
+function nameOf(error) {
+  return typeof error?.name === 'string' ? error.name : '_OTHER'
+}
+
+/** @returns a wrapper for `Events.wrap` */
+function spans(tracer, { namespace, withKeys, onLoad }) {
+  return (name, info, operation) => {
+    const attributes = { 'tidecache.namespace': namespace, ...ATTRIBUTES[name](info, withKeys) }
+    if (info.view !== undefined) attributes['tidecache.view'] = info.view
+    const active = context.active()
+    const span = tracer.startSpan(`cache.${name}`, { attributes }, active)
+    const ending = new Ending(span, withKeys)
+    // A loader that nobody waits for any more may never end.
+    info.signal?.addEventListener('abort', () => ending.badly(info.signal.reason), { once: true })
+    return context.with(trace.setSpan(active, span), () => settle(name, operation, ending, onLoad))
+  }
+}
+
+async function settle(name, operation, ending, onLoad) {
+  const began = performance.now()
+  const told = name === 'load' ? (outcome) => onLoad((performance.now() - began) / 1_000, outcome) : () => {}
+  try {
+    const result = await operation()
+    ending.well(name === 'invalidate' ? { 'tidecache.receipt': result.state } : {})
+    told('succeeded')
+    return result
+  } catch (error) {
+    ending.badly(error)
+    told('failed')
+    throw error
+  }
+}
+
+// --- metrics --------------------------------------------------------------------------------------------------------
+
+/** Instruments that read the counters when they are collected. @returns {() => void} takes them away */
+function observe(meter, cache, common) {
+  const made = INSTRUMENTS.map(({ type, name, unit, help, samples }) => {
+    const make = type === 'counter' ? 'createObservableCounter' : 'createObservableGauge'
+    const instrument = meter[make](`${NAME}.${name}`, { description: help, unit })
+    return { instrument, samples }
+  })
+  const all = made.map(({ instrument }) => instrument)
+  const read = async (result) => {
+    const report = await cache.metrics().catch((error) => {
+      // Closed: there is nothing to tell any more.
+      if (!(error instanceof CacheClosedError)) throw error
+    })
+    if (report === undefined) return
+    for (const { instrument, samples } of made) {
+      for (const [labels, value] of samples(report)) result.observe(instrument, value, { ...common, ...labels })
+    }
+  }
+  meter.addBatchObservableCallback(read, all)
+  return () => meter.removeBatchObservableCallback(read, all)
+}
+
+// --- the door -------------------------------------------------------------------------------------------------------
+
+function checked(options) {
+  if (!isObject(options)) refuse('options of instrument', options, 'an object')
+  checkNames(options, ['tracerProvider', 'meterProvider', 'recordKeys'])
+  const { tracerProvider = trace.getTracerProvider(), meterProvider = metrics.getMeterProvider(), recordKeys } = options
+  if (typeof tracerProvider?.getTracer !== 'function') refuse('tracerProvider', tracerProvider, 'a TracerProvider')
+  if (typeof meterProvider?.getMeter !== 'function') refuse('meterProvider', meterProvider, 'a MeterProvider')
+  if (recordKeys !== undefined && typeof recordKeys !== 'boolean') refuse('recordKeys', recordKeys, 'a boolean')
+  return { tracerProvider, meterProvider, withKeys: recordKeys === true }
+}
+
+/** @see otel.d.ts */
+function instrument(cache, options = {}) {
+  const events = Events.of(cache)
+  const { tracerProvider, meterProvider, withKeys } = checked(options)
+  instrumented.get(cache)?.()
+
+  const { namespace } = events
+  const meter = meterProvider.getMeter(NAME, version)
+  const durations = meter.createHistogram(`${NAME}.load.duration`, {
+    description: 'Runs of loaders.',
+    unit: 's',
+    valueType: ValueType.DOUBLE,
+    advice: { explicitBucketBoundaries: LOAD_EDGES },
+  })
+  const onLoad = (seconds, outcome) => durations.record(seconds, { namespace, outcome })
+  const unwrap = events.wrap(spans(tracerProvider.getTracer(NAME, version), { namespace, withKeys, onLoad }))
+  const unobserve = observe(meter, cache, { namespace })
+
+  const undo = () => {
+    unwrap()
+    unobserve()
+    if (instrumented.get(cache) === undo) instrumented.delete(cache)
+  }
+  instrumented.set(cache, undo)
+  return undo
+}
+
+module.exports = { instrument }
