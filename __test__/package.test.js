@@ -13,6 +13,7 @@ const { pack } = require('../scripts/pack.js')
 
 const exec = promisify(execFile)
 const ROOT = path.join(__dirname, '..')
+const CONSUMERS = ['consumer.mts', 'testing.mts']
 const PLATFORM = `@tidecache/${triple()}`
 
 let folder
@@ -57,7 +58,7 @@ async function compile(compilerOptions) {
   const config = inFolder('tsconfig.json')
   writeJson(config, {
     compilerOptions: { strict: true, noEmit: true, target: 'es2022', types: [], ...compilerOptions },
-    files: ['consumer.mts'],
+    files: CONSUMERS,
   })
   const { bin } = readJson(path.join(ROOT, 'node_modules/typescript/package.json'))
   const tsc = path.join(ROOT, 'node_modules/typescript', bin.tsc)
@@ -75,7 +76,7 @@ before(async () => {
   const tarballs = [main, platforms[triple()]]
   const options = { cwd: folder, shell: process.platform === 'win32' }
   await exec('npm', ['install', '--offline', '--no-audit', '--no-fund', ...tarballs], options)
-  cpSync(path.join(__dirname, 'types/consumer.mts'), inFolder('consumer.mts'))
+  for (const name of CONSUMERS) cpSync(path.join(__dirname, 'types', name), inFolder(name))
 })
 
 after(() => rmSync(folder, { recursive: true, force: true }))
@@ -117,6 +118,23 @@ test('the installed package caches', async () => {
     read().then(read).then((value) => console.log(JSON.stringify({ value, loads })))`)
 
   assert.deepEqual(JSON.parse(printed), { value: { load: 1 }, loads: 1 })
+})
+
+test('tidecache/testing is there for require and import, with the errors and the engine of the package', async () => {
+  const printed = await run(
+    `
+    import { CacheTimeoutError } from 'tidecache'
+    import { createTestCache } from 'tidecache/testing'
+    import { createRequire } from 'node:module'
+    const same = createRequire(import.meta.url)('tidecache/testing').createTestCache === createTestCache
+    const cache = createTestCache()
+    const call = cache.getOrSet('k', () => new Promise(() => {}), { loadTimeout: '5m' }).catch((error) => error)
+    await cache.advance('5m')
+    console.log(JSON.stringify({ same, isOurs: (await call) instanceof CacheTimeoutError, loads: cache.loads('k') }))`,
+    'mjs',
+  )
+
+  assert.deepEqual(JSON.parse(printed), { same: true, isOurs: true, loads: 1 })
 })
 
 test('the types compile under strict with node16 resolution', async () => {

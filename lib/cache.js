@@ -4,7 +4,7 @@
 
 const { randomUUID } = require('node:crypto')
 const { hostname } = require('node:os')
-const { Channel, PROBE, FLAG, ANSWER, now } = require('./channel.js')
+const { Channel, PROBE, FLAG, ANSWER } = require('./channel.js')
 const { createCodec } = require('./codec.js')
 const { CacheClosedError, CacheRedisError } = require('./errors.js')
 const { Events } = require('./events.js')
@@ -102,7 +102,7 @@ class Cache {
 
   /** Everything but the plain memory hit. The first probe has been made. */
   async #answer(key, loader, policy, flags, data) {
-    const started = policy.onResult === undefined ? 0 : now()
+    const started = policy.onResult === undefined ? 0 : this.#channel.host.now()
     const { numbers, probe } = this.#channel
     this.#channel.hold()
     try {
@@ -161,7 +161,7 @@ class Cache {
     this.#events.answered(key, result)
     if (policy.onResult !== undefined) {
       const { outcome, tier, age } = result
-      policy.onResult({ outcome, tier, age, waited: now() - started })
+      policy.onResult({ outcome, tier, age, waited: this.#channel.host.now() - started })
     }
     return value
   }
@@ -222,13 +222,13 @@ class Cache {
   /** The value of a load that is on its way to the tiers is in memory as any other. */
   #takeDone({ done: { codec, data, since } }) {
     this.#channel.joined(true)
-    return { codec, data, outcome: 'fresh', tier: 'memory', age: Math.floor(now() - since) }
+    return { codec, data, outcome: 'fresh', tier: 'memory', age: Math.floor(this.#channel.host.now() - since) }
   }
 
   /** Waits as long as this caller wants to. */
   async #waitFor(flight, policy) {
     try {
-      return await waitFor(withStaleAfter(flight, policy.staleAfter), policy.signal)
+      return await waitFor(withStaleAfter(flight, policy.staleAfter, this.#channel.host), policy.signal)
     } catch (error) {
       if (policy.signal?.aborted && error === policy.signal.reason) flight.leave(error)
       throw error
@@ -308,7 +308,9 @@ class Cache {
       await this.invalidate(key)
       return
     }
-    await this.#held(this.#channel.set(key, encoded, lifetimes(policy, policy.ttl, policy.tags)))
+    await this.#held(
+      this.#channel.set(key, encoded, lifetimes(policy, policy.ttl, policy.tags, this.#channel.host.random)),
+    )
   }
 
   async invalidate(target, options) {
@@ -387,19 +389,19 @@ function waitFor(promise, signal) {
 }
 
 /** The flight's result, or the stale value beside it once the loader takes longer than `staleAfter` ms. */
-async function withStaleAfter(flight, staleAfter) {
+async function withStaleAfter(flight, staleAfter, host) {
   if (staleAfter === -1) return flight.result
   await Promise.race([flight.found, flight.result])
   const { previous } = flight
   if (previous === undefined || flight.isSettled) return flight.result
   let timer
   const late = new Promise((resolve) => {
-    timer = setTimeout(resolve, staleAfter, { ...previous, outcome: 'stale', tier: 'memory' })
+    timer = host.setTimer(() => resolve({ ...previous, outcome: 'stale', tier: 'memory' }), staleAfter)
   })
   try {
     return await Promise.race([flight.result, late])
   } finally {
-    clearTimeout(timer)
+    host.clearTimer(timer)
   }
 }
 
@@ -423,4 +425,4 @@ function createCache(options) {
   return new Cache(cacheOptions(options))
 }
 
-module.exports = { createCache }
+module.exports = { Cache, createCache }

@@ -382,4 +382,4 @@ function nativeRedis(redis) {
   }
 }
 
-module.exports = { Channel, PROBE, FLAG, END, ANSWER, now: SYSTEM.now }
+module.exports = { Channel, PROBE, FLAG, END, ANSWER }

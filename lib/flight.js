@@ -5,7 +5,7 @@
 // native code would lose AsyncLocalStorage. The core decided that it may run; this file only runs it: context,
 // deadline, encoding, the value to all joiners, and then the value (or the failure) back to the core.
 
-const { ANSWER, END, FLAG, now } = require('./channel.js')
+const { ANSWER, END, FLAG } = require('./channel.js')
 const { ttlMs } = require('./duration.js')
 const { CacheConfigError, CacheEncodeError, CacheTimeoutError } = require('./errors.js')
 const { checkKey } = require('./options.js')
@@ -142,13 +142,13 @@ class Flight {
     this.#controller = new AbortController()
     this.#startClock()
     if (!this.#isBackground) events.missed(this.#key, false)
-    this.#began = now()
+    this.#began = this.#now()
     try {
       const context = this.#context(wishes)
       const info = { key: this.#key, signal: context.signal, refresh: this.#isBackground }
       const value = await events.run('load', info, () => loader(context))
       if (!this.isSettled) {
-        events.loaded(this.#key, now() - this.#began, this.#isBackground)
+        events.loaded(this.#key, this.#now() - this.#began, this.#isBackground)
         await this.#keep(value, wishes)
       }
     } catch (error) {
@@ -162,7 +162,9 @@ class Flight {
   /** The deadline of the loader, and signs of life for its lease. */
   #startClock() {
     const { loadTimeout } = this.#policy
-    this.#deadline = setTimeout(() => {
+    const { channel } = this.#cache
+    channel.host.loadBegan(this.#key)
+    this.#deadline = channel.host.setTimer(() => {
       const error = new CacheTimeoutError(`the loader of '${shorten(this.#key)}' took longer than ${loadTimeout} ms`)
       if (this.isSettled) return
       this.#tellFailure(error)
@@ -170,14 +172,16 @@ class Flight {
     }, loadTimeout)
     // A background load keeps no process alive.
     if (this.#isBackground) this.#deadline.unref()
-    this.#cache.channel.leads()
+    channel.leads()
   }
 
   #stopClock() {
     if (this.#deadline === undefined) return
-    clearTimeout(this.#deadline)
+    const { channel } = this.#cache
+    channel.host.clearTimer(this.#deadline)
     this.#deadline = undefined
-    this.#cache.channel.led()
+    channel.host.loadEnded()
+    channel.led()
   }
 
   /** A background flight is nobody's and everybody's: nobody can leave it. */
@@ -190,8 +194,12 @@ class Flight {
     return this.#callers === Infinity
   }
 
+  #now() {
+    return this.#cache.channel.host.now()
+  }
+
   #tellFailure(error) {
-    this.#cache.events.failed(this.#key, error, now() - this.#began, this.#isBackground)
+    this.#cache.events.failed(this.#key, error, this.#now() - this.#began, this.#isBackground)
   }
 
   #context(wishes) {
@@ -232,9 +240,9 @@ class Flight {
       return this.#cannotEncode(value, error, isKept)
     }
     this.#answer({ ...encoded, outcome: 'miss', tier: null, age: 0 })
-    this.done = { ...encoded, since: now() }
+    this.done = { ...encoded, since: this.#now() }
     if (!isKept) return channel.endLoad(this.#id, END.SKIPPED)
-    this.filled = channel.fill(this.#id, encoded, wishes.lifetimes())
+    this.filled = channel.fill(this.#id, encoded, wishes.lifetimes(channel.host.random))
     if (this.filled === undefined) return
     channel.hold()
     this.#cache.waitUntil(this.filled)
@@ -289,14 +297,14 @@ class Wishes {
     if (this.#tags.length > 1_000) throw new CacheConfigError(`at most 1,000 tags; got ${this.#tags.length}`)
   }
 
-  lifetimes() {
-    return lifetimes(this.#policy, this.ttl, this.#tags ?? this.#policy.tags)
+  lifetimes(random) {
+    return lifetimes(this.#policy, this.ttl, this.#tags ?? this.#policy.tags, random)
   }
 }
 
 /** `jitter` shortens the ttl by a random share, so that entries made together do not expire together. */
-function lifetimes({ jitter, staleWhileRevalidate, staleIfError }, ttl, tags) {
-  const shortened = jitter === 0 ? ttl : Math.max(1, Math.floor(ttl * (1 - jitter * Math.random())))
+function lifetimes({ jitter, staleWhileRevalidate, staleIfError }, ttl, tags, random) {
+  const shortened = jitter === 0 ? ttl : Math.max(1, Math.floor(ttl * (1 - jitter * random())))
   return { ttl: shortened, staleWhileRevalidate, staleIfError, tags }
 }
 

@@ -8,6 +8,14 @@ const { performance } = require('node:perf_hooks')
 const { clearTimeout, setTimeout } = require('node:timers')
 const { nextTick } = process
 
+/** Calls `act(argument)` as a microtask: what no test runner replaces. */
+function soonAsPromise(act, argument) {
+  Promise.resolve(argument).then(act)
+}
+
+/** Jest can replace it before anything is loaded (`enableGlobally`), and then only a test's own hand would call it. */
+const isFaked = 'clock' in nextTick
+
 const SYSTEM = Object.freeze({
   manualClock: false,
   /** Milliseconds on a monotonic clock. */
@@ -16,7 +24,7 @@ const SYSTEM = Object.freeze({
   setTimer: setTimeout,
   clearTimer: clearTimeout,
   /** Calls `act(argument)` at the end of the tick. */
-  soon: nextTick,
+  soon: isFaked ? soonAsPromise : nextTick,
   /** From 0 to 1. */
   random: () => Math.random(),
   /** The way to the core is open. */
@@ -26,4 +34,4 @@ const SYSTEM = Object.freeze({
   loadEnded() {},
 })
 
-module.exports = { SYSTEM }
+module.exports = { SYSTEM, soonAsPromise }
