@@ -96,7 +96,13 @@ impl RuleBook {
 
     /// Adds a rule, or gives an equal one its new number.
     pub fn add(&self, number: u64, rule: Rule) {
+        self.add_numbered(rule, || number);
+    }
+
+    /// The same, numbered under the book's lock: a reader that has seen a number has seen every rule below it.
+    pub fn add_numbered(&self, rule: Rule, number: impl FnOnce() -> u64) {
         let mut book = self.lock();
+        let number = number();
         if book.numbers.get(&rule).is_some_and(|known| *known >= number) {
             return;
         }
@@ -110,7 +116,6 @@ impl RuleBook {
             book.remove(&oldest);
             book.floor = book.floor.max(number);
         }
-        drop(book);
         self.latest.fetch_max(number, SeqCst);
     }
 
@@ -118,20 +123,18 @@ impl RuleBook {
     pub fn raise_floor(&self, floor: u64) {
         let mut book = self.lock();
         book.floor = book.floor.max(floor);
-        drop(book);
         self.latest.fetch_max(floor, SeqCst);
     }
 
-    /// Judges a stored key whose load began at `since`, by the rules up to `until`; and the number of the youngest rule
-    /// that was looked at.
+    /// Judges a stored key whose load began at `since`; and the number of the youngest rule that was looked at.
     #[must_use]
-    pub fn judge(&self, stored: &str, since: u64, until: u64) -> (Judgement, u64) {
+    pub fn judge(&self, stored: &str, since: u64) -> (Judgement, u64) {
         let book = self.lock();
         let youngest = self.latest();
         if since < book.floor {
             return (Judgement::Removed, youngest);
         }
-        (book.judge(stored, since, until), youngest)
+        (book.judge(stored, since), youngest)
     }
 
     /// What is older than this cannot be judged.
@@ -197,7 +200,7 @@ impl Book {
         }
     }
 
-    fn judge(&self, stored: &str, since: u64, until: u64) -> Judgement {
+    fn judge(&self, stored: &str, since: u64) -> Judgement {
         let path = Path::of(stored);
         let named: std::borrow::Cow<'_, str> = if path.views.is_empty() {
             path.key.into()
@@ -211,7 +214,7 @@ impl Book {
                 continue;
             };
             let younger = items.iter().rev().take_while(|item| item.number > since);
-            for item in younger.filter(|item| item.number <= until && item.views == path.views.len()) {
+            for item in younger.filter(|item| item.views == path.views.len()) {
                 let mode_matters = item.mode == Mode::Remove || judgement == Judgement::Stands;
                 if mode_matters && item.glob.as_ref().is_none_or(|glob| glob.is_match(path.key)) {
                     if item.mode == Mode::Remove {
@@ -290,6 +293,8 @@ impl RuleCopy {
         }
         self.book.raise_floor(fetched.floor.unwrap_or(latest.number));
         for (number, rule) in fetched.rules {
+            // What was fetched is whole up to its last, too.
+            to = to.max(number);
             self.book.add(number, rule);
         }
         let version = latest.version;
@@ -324,13 +329,12 @@ mod tests {
         book.add(5, rule(Mode::Remove, "user:*"));
         book.add(7, rule(Mode::Stale, "us*r:?"));
 
-        let judge = |key, since| book.judge(key, since, u64::MAX).0;
+        let judge = |key, since| book.judge(key, since).0;
         assert_eq!(judge("user:1", 4), Judgement::Removed);
         assert_eq!(judge("user:1", 5), Judgement::Staled);
         assert_eq!(judge("user:1", 7), Judgement::Stands);
         assert_eq!(judge("user:12", 5), Judgement::Stands);
         assert_eq!(judge("build:1", 0), Judgement::Stands);
-        assert_eq!(book.judge("user:1", 5, 6).0, Judgement::Stands, "not yet made then");
     }
 
     #[test]
@@ -342,8 +346,8 @@ mod tests {
         book.add(50, rule(Mode::Remove, "a*"));
 
         assert_eq!(book.after(0), vec![(100, rule(Mode::Remove, "a*"))]);
-        assert_eq!(book.judge("a", 99, u64::MAX).0, Judgement::Removed);
-        assert_eq!(book.judge("a", 100, u64::MAX).0, Judgement::Stands);
+        assert_eq!(book.judge("a", 99).0, Judgement::Removed);
+        assert_eq!(book.judge("a", 100).0, Judgement::Stands);
     }
 
     #[test]
@@ -353,9 +357,9 @@ mod tests {
             book.add(number, rule(Mode::Remove, &format!("k{number}")));
         }
 
-        assert_eq!(book.judge("other", 9, u64::MAX).0, Judgement::Removed);
-        assert_eq!(book.judge("other", 10, u64::MAX).0, Judgement::Stands);
-        assert_eq!(book.judge("k11", 10, u64::MAX).0, Judgement::Removed);
+        assert_eq!(book.judge("other", 9).0, Judgement::Removed);
+        assert_eq!(book.judge("other", 10).0, Judgement::Stands);
+        assert_eq!(book.judge("k11", 10).0, Judgement::Removed);
     }
 
     #[test]
@@ -364,7 +368,7 @@ mod tests {
         book.add(1, rule(Mode::Remove, "*"));
         book.add(2, rule(Mode::Remove, "\0va\0=k*"));
 
-        let judge = |key, since| book.judge(key, since, u64::MAX).0;
+        let judge = |key, since| book.judge(key, since).0;
         assert_eq!(judge("k", 0), Judgement::Removed);
         assert_eq!(judge("\0@7\0=k", 0), Judgement::Removed);
         assert_eq!(judge("\0=\0k", 0), Judgement::Removed);
@@ -383,8 +387,8 @@ mod tests {
         }
 
         for _ in 0..10_000 {
-            assert_eq!(book.judge("build:1", 0, u64::MAX).0, Judgement::Stands);
+            assert_eq!(book.judge("build:1", 0).0, Judgement::Stands);
         }
-        assert_eq!(book.judge("user:77:x", 0, u64::MAX).0, Judgement::Removed);
+        assert_eq!(book.judge("user:77:x", 0).0, Judgement::Removed);
     }
 }

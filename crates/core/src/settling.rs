@@ -60,7 +60,7 @@ impl Settling {
         }
         let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
         let named = names.filter_map(|name| waits.names.get(&name).copied());
-        let matches = |book: &RuleBook| book.judge(key, 0, u64::MAX).0 == Judgement::Removed;
+        let matches = |book: &RuleBook| book.judge(key, 0).0 == Judgement::Removed;
         let matching = waits.patterns.iter().filter(|(book, _)| matches(book));
         named
             .chain(matching.map(|(_, until)| *until))

@@ -299,7 +299,7 @@ impl Engine {
     fn is_overruled(&self, filling: &Filling) -> bool {
         let (book, number) = (&self.news.copy.book, filling.stamps.rules);
         let is_known = !filling.stamps.list.is_empty() && book.latest() > number;
-        is_known && book.judge(&filling.key, number, u64::MAX).0 == Judgement::Removed
+        is_known && book.judge(&filling.key, number).0 == Judgement::Removed
     }
 
     fn keep_in_memory(&self, filling: &Filling, id: EntryId, since: u64) {

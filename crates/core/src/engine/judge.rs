@@ -196,7 +196,7 @@ impl Engine {
         let number = envelope.rules;
         match versions.latest_rule(self.namespace.whole()) {
             Some(latest) if latest.number <= number => Judgement::Stands,
-            Some(latest) if copy.covers(number, latest) => copy.book.judge(envelope.key, number, latest.number).0,
+            Some(latest) if copy.covers(number, latest) => copy.book.judge(envelope.key, number).0,
             _ => Judgement::Removed,
         }
     }

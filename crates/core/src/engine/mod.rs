@@ -203,7 +203,7 @@ impl Engine {
         if by_name == Standing::Removed || self.rules.latest() <= since {
             return by_name;
         }
-        match self.rules.judge(key, since, u64::MAX).0 {
+        match self.rules.judge(key, since).0 {
             Judgement::Removed => Standing::Removed,
             Judgement::Staled => Standing::Staled,
             Judgement::Stands => by_name,
@@ -251,7 +251,6 @@ impl Engine {
     /// The local effect of invalidations: what depends on them does not stand from here on.
     fn bump_all(&self, orders: &[Order]) {
         for Order { push, pattern, settle } in orders {
-            let seq = self.epochs.bump(*push);
             let rule = pattern.as_ref().map(|pattern| Rule {
                 mode: push.mode,
                 pattern: (&**pattern).into(),
@@ -262,13 +261,13 @@ impl Engine {
                 (Some(rule), _) => self.settling.wait_for_matching(rule, until, self.now()),
                 (None, _) => self.settling.wait_for(push.name, until, self.now()),
             }
-            self.versions.remove(match rule {
-                Some(rule) => {
-                    self.rules.add(seq, rule);
-                    self.namespace.whole()
-                }
-                None => push.name,
-            });
+            if let Some(rule) = rule {
+                self.rules.add_numbered(rule, || self.epochs.bump(*push));
+                self.versions.remove(self.namespace.whole());
+            } else {
+                self.epochs.bump(*push);
+                self.versions.remove(push.name);
+            }
         }
         self.detach(orders);
     }

@@ -123,7 +123,7 @@ impl Engine {
     #[cold]
     pub(super) fn hold_against_rules(&self, entry: &Entry, key: &str) -> Option<bool> {
         let head = entry.head();
-        let (judgement, youngest) = self.rules.judge(key, head.ruled.load(Relaxed), u64::MAX);
+        let (judgement, youngest) = self.rules.judge(key, head.ruled.load(Relaxed));
         match judgement {
             Judgement::Removed => None,
             // Looked at again each time: its refresh is on its way.

@@ -2,22 +2,24 @@
 //! heartbeat that finds a new one, before that heartbeat proves anything.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use redis::Value;
 
-use super::judge::{bytes_of, version_of};
+use super::judge::{bytes_of, version_of, Since};
 use super::Engine;
 use crate::envelope::Reign;
 use crate::journal::Order;
 use crate::key::{Kind, Mode, NameHash, Push};
 use crate::redis::fault::{fault_of, Fault};
-use crate::redis::script::{Script, ScriptCall};
 use crate::redis::wire::{Budget, Wire};
 use crate::rules::{Fetched, Latest, Rule, RuleCopy};
 
 /// Own rules remembered until a heartbeat passes them; past it they are applied once more, which costs reloads only.
 const OWN: usize = 10_000;
+
+/// A namespace that has no versions: whatever rule comes, comes after.
+const NONE_YET: Latest = Latest { version: 0, number: 0 };
 
 /// What is known of Redis's rules.
 #[derive(Debug, Default)]
@@ -52,7 +54,7 @@ impl News {
 
     /// The number up to which rules have taken effect.
     fn applied(&self, latest: Latest) -> u64 {
-        match *self.applied.lock().unwrap_or_else(PoisonError::into_inner) {
+        match *self.lock_applied() {
             None => latest.number,
             Some(applied) if applied.version == latest.version => applied.number,
             // The whole namespace has fallen since: only rules made after that matter.
@@ -61,7 +63,11 @@ impl News {
     }
 
     fn set_applied(&self, applied: Option<Latest>) {
-        *self.applied.lock().unwrap_or_else(PoisonError::into_inner) = applied;
+        *self.lock_applied() = applied;
+    }
+
+    fn lock_applied(&self) -> MutexGuard<'_, Option<Latest>> {
+        self.applied.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -79,16 +85,39 @@ impl Engine {
             return Ok(());
         }
         let after = copy.fetch_after(since, latest);
-        let call = ScriptCall::new(Script::Rules)
-            .key(self.keys.rules(self.namespace.whole()))
-            .number(after);
-        let replies = wire.scripts(&[call], budget).await?;
-        match replies.first() {
-            Some(Value::Array(parts)) => copy.merge(fetched(after, parts), latest),
-            Some(reply) => return Err(fault_of(reply).unwrap_or_else(|| Fault::Unfit("no rules".into()))),
-            None => return Err(Fault::Unfit("no reply".into())),
+        let mut pipeline = redis::pipe();
+        self.ask_rules(&mut pipeline, after);
+        let replies = wire.send(&pipeline, budget).await?;
+        self.take_rules(after, latest, &replies)
+    }
+
+    /// Asks for the rules past a number. The floor after the rules: what is trimmed between the two falls.
+    pub(super) fn ask_rules(&self, pipeline: &mut redis::Pipeline, after: u64) {
+        let key = self.keys.rules(self.namespace.whole());
+        let range = pipeline.cmd("ZRANGEBYSCORE").arg(&key).arg(format!("({after}"));
+        range.arg("+inf").arg("WITHSCORES").cmd("ZSCORE").arg(&key).arg("floor");
+    }
+
+    /// Takes in the two replies to that. They were asked for after the latest was: all up to it is there.
+    pub(super) fn take_rules(&self, after: u64, latest: Latest, replies: &[Value]) -> Result<(), Fault> {
+        let [rules, floor] = replies else {
+            return Err(Fault::Unfit("no rules".into()));
+        };
+        if let Some(fault) = replies.iter().find_map(fault_of) {
+            return Err(fault);
         }
+        let rules = match rules {
+            Value::Array(items) => items.iter().filter_map(numbered_rule).collect(),
+            _ => Vec::new(),
+        };
+        let floor = number(floor);
+        self.news.copy.merge(Fetched { after, floor, rules }, latest);
         Ok(())
+    }
+
+    /// From which number on the next heartbeat is to ask for rules; `None`: it is the first.
+    pub(super) fn rules_applied(&self) -> Option<u64> {
+        self.news.lock_applied().map(|applied| applied.number)
     }
 
     /// Lets rules of other processes take effect on what is in memory, up to the latest.
@@ -108,30 +137,34 @@ impl Engine {
                 mode: Mode::Remove,
             });
         }
+        // All that the book has, also what is younger: an equal rule may have been there under a smaller number.
+        let mut last = latest;
         for (number, rule) in book.after(applied) {
-            if number <= latest.number && !self.news.is_own(number) {
+            last.number = last.number.max(number);
+            if !self.news.is_own(number) {
                 self.metrics.invalidations_received.add(1);
                 self.bump_all(&[pattern_order(&self.namespace.tag(&rule.pattern), &rule)]);
             }
         }
-        self.news.set_applied(Some(latest));
+        self.news.set_applied(Some(last));
         Ok(())
     }
 
-    /// The namespace as a heartbeat found it.
+    /// The namespace, and the rules past those applied, as a heartbeat found them.
     ///
     /// A version that differs from ours without a push means that one was lost: everything falls.
     pub(super) async fn check_namespace(
         &self,
-        reply: &Value,
+        (reply, rules): (&Value, &[Value]),
         reign: Reign,
-        since: super::judge::Since,
+        since: Since,
         wire: &Wire,
         budget: &mut Budget,
     ) -> Result<(), Fault> {
         let whole = self.namespace.whole();
         let Some(found) = version_of(reply, reign) else {
             self.versions.remove(whole);
+            self.news.set_applied(Some(NONE_YET));
             return Ok(());
         };
         match self.versions.get(whole) {
@@ -142,6 +175,9 @@ impl Engine {
             }),
             Some(known) if known == found => {}
             _ => self.install_version(whole, found, since),
+        }
+        if let Some(after) = self.rules_applied() {
+            self.take_rules(after, found.latest_rule(), rules)?;
         }
         self.apply_rules(found.latest_rule(), wire, budget).await
     }
@@ -160,19 +196,17 @@ fn pattern_order(name: &NameHash, rule: &Rule) -> Order {
     }
 }
 
-/// Takes the reply of the script apart.
-fn fetched(after: u64, parts: &[Value]) -> Fetched {
-    let text = |value: &Value| bytes_of(value).and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
-    let number = |value: &Value| match value {
+/// A rule and its number, as ZRANGEBYSCORE gives them; the floor, which lies beside them, is none.
+fn numbered_rule(pair: &Value) -> Option<(u64, Rule)> {
+    let Value::Array(pair) = pair else { return None };
+    let [text, score] = &pair[..] else { return None };
+    let text = std::str::from_utf8(bytes_of(text)?).ok()?;
+    Some((number(score)?, Rule::parse(text)?))
+}
+
+fn number(score: &Value) -> Option<u64> {
+    match score {
         Value::Double(number) => Some(*number as u64),
-        value => text(value)?.parse::<f64>().ok().map(|number| number as u64),
-    };
-    let floor = parts.first().and_then(number);
-    let pairs = parts.get(1..).unwrap_or_default().chunks_exact(2);
-    let rule = |pair: &[Value]| Some((number(&pair[1])?, Rule::parse(&text(&pair[0])?)?));
-    Fetched {
-        after,
-        floor,
-        rules: pairs.filter_map(rule).collect(),
+        _ => None,
     }
 }

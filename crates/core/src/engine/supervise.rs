@@ -7,7 +7,7 @@ use std::time::Duration;
 use redis::Value;
 use tokio::time::timeout;
 
-use super::judge::bytes_of;
+use super::judge::{bytes_of, Since};
 use super::Engine;
 use crate::config::RedisConfig;
 use crate::key::Kind;
@@ -95,7 +95,7 @@ async fn live(engine: &Weak<Engine>, session: &Arc<Session>) -> &'static str {
         let undrained = this.drain(session).await.is_err();
         // 3. A heartbeat, while somebody reads.
         if link.is_active(this.now()) {
-            let alive = this.beat(link, session).await;
+            let alive = this.beat(link, session).await.is_ok();
             if !alive {
                 link.set_suspect(true);
             }
@@ -161,9 +161,7 @@ impl Engine {
         link.next_channel();
         self.news.begin();
         // 2. The first basis is from after that.
-        if !self.beat(link, &session).await {
-            return Err(Fault::Unfit("the first heartbeat was not answered".into()));
-        }
+        self.beat(link, &session).await?;
         // 3. Invalidations that Redis missed come before anything is read from it.
         self.drain(&session).await?;
         link.breaker.close();
@@ -173,8 +171,8 @@ impl Engine {
         Ok(session)
     }
 
-    /// One heartbeat: reads the namespace's version (which keeps it warm) and the server's clock.
-    async fn beat(&self, link: &Link, session: &Arc<Session>) -> bool {
+    /// One heartbeat: reads the namespace's version (which keeps it warm), the server's clock, and new rules.
+    async fn beat(&self, link: &Link, session: &Arc<Session>) -> Result<(), Fault> {
         let wire = session.coherence.as_ref().unwrap_or(&session.data);
         let mut pipeline = redis::pipe();
         pipeline
@@ -182,42 +180,56 @@ impl Engine {
             .arg(self.keys.versions(self.namespace.whole()))
             .cmd("TIME")
             .cmd("ROLE");
+        // The first asks for none, and learns whether it may.
+        self.ask_rules(&mut pipeline, self.rules_applied().unwrap_or(u64::MAX));
         let mut budget = Budget::new(link.config.command_timeout);
         let since = self.since();
-        match wire.send(&pipeline, &mut budget).await {
-            Ok(replies) if replies[..2].iter().any(|reply| fault_of(reply).is_some()) || is_replica(&replies[2]) => {
-                // Not fit any more: demoted, locked, loading. Its answers prove nothing.
-                self.metrics.redis_errors.add(1);
-                session.give_up();
-                false
-            }
-            Ok(replies) => {
-                session.set_time(&replies[1], since.start, &*self.clock);
-                // What it tells of rules takes effect before it proves anything.
-                let checked = self
-                    .check_namespace(&replies[0], session.reign, since, wire, &mut budget)
-                    .await;
-                if let Err(fault) = checked {
-                    return self.beat_failed(session, &fault);
-                }
+        let beaten = match wire.send(&pipeline, &mut budget).await {
+            Ok(replies) => self.take_beat(&replies, session, since, &mut budget).await,
+            Err(fault) => Err(fault),
+        };
+        match &beaten {
+            Ok(()) => {
                 link.set_suspect(false);
                 if session.coherence.is_some() {
                     link.set_basis(since.start, self.now());
                 } else {
                     link.note_latency(self.now() - since.start);
                 }
-                true
             }
-            Err(fault) => self.beat_failed(session, &fault),
+            Err(fault) => {
+                self.metrics.redis_errors.add(1);
+                if *fault != Fault::Timeout {
+                    session.give_up();
+                }
+            }
         }
+        beaten
     }
 
-    fn beat_failed(&self, session: &Session, fault: &Fault) -> bool {
-        self.metrics.redis_errors.add(1);
-        if *fault != Fault::Timeout {
-            session.give_up();
+    async fn take_beat(
+        &self,
+        replies: &[Value],
+        session: &Arc<Session>,
+        since: Since,
+        budget: &mut Budget,
+    ) -> Result<(), Fault> {
+        // Not fit any more: demoted, locked, loading. Its answers prove nothing.
+        let [namespace, time, role, rules @ ..] = replies else {
+            return Err(Fault::Unfit("replies are missing".into()));
+        };
+        let fault = [namespace, time].into_iter().chain(rules).find_map(fault_of);
+        if let Some(fault) = fault {
+            return Err(fault);
         }
-        false
+        if is_replica(role) {
+            return Err(Fault::Unfit("it is no master any more".into()));
+        }
+        session.set_time(time, since.start, &*self.clock);
+        // What it tells of rules takes effect before it proves anything.
+        let wire = session.coherence.as_ref().unwrap_or(&session.data);
+        self.check_namespace((namespace, rules), session.reign, since, wire, budget)
+            .await
     }
 
     async fn probe_redis(&self, link: &Link, session: &Arc<Session>) -> bool {

@@ -184,7 +184,7 @@ impl Engine {
         let tags = setting.tags.iter().map(|tag| Slot::of(*tag));
         let slots = std::iter::once(Slot::namespace()).chain(tags);
         let (key, since) = (&setting.request.key, setting.since);
-        let by_rules = self.rules.latest() > since && self.rules.judge(key, since, u64::MAX).0 == Judgement::Removed;
+        let by_rules = self.rules.latest() > since && self.rules.judge(key, since).0 == Judgement::Removed;
         !by_rules && self.epochs.standing(slots, since) != Standing::Removed
     }
 

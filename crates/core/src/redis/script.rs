@@ -11,7 +11,6 @@ pub enum Script {
     StaleKey,
     InvalidateTag,
     InvalidatePattern,
-    Rules,
     TagGet,
     Read,
     Take,
@@ -21,7 +20,7 @@ pub enum Script {
 }
 
 struct Texts {
-    sources: [(&'static str, String); 11],
+    sources: [(&'static str, String); 10],
 }
 
 static TEXTS: LazyLock<Texts> = LazyLock::new(|| {
@@ -33,7 +32,6 @@ static TEXTS: LazyLock<Texts> = LazyLock::new(|| {
             include_str!("lua/version.lua"),
             include_str!("lua/invalidate_pattern.lua")
         ),
-        include_str!("lua/rules.lua"),
         concat!(include_str!("lua/version.lua"), include_str!("lua/tagget.lua")),
         include_str!("lua/read.lua"),
         include_str!("lua/take.lua"),
