@@ -35,8 +35,13 @@ test('without options and environment: memory only, and the documented defaults'
         onEncodeError: 'reject',
         signal: undefined,
         onResult: undefined,
+        version: undefined,
+        validate: undefined,
         ttlGiven: -1,
         waitTimeoutGiven: false,
+        prefix: '',
+        isPlain: true,
+        scope: config.defaults.scope,
       },
       types: [],
       codec: null,
@@ -139,6 +144,7 @@ test('entry options: what is given replaces the default, what is absent or undef
     jitter: 0.5,
     signal,
     onResult: noop,
+    isPlain: false,
   })
   assert.equal(entryOptions({ ttl: 0 }).ttlGiven, 0)
   assert.equal(entryOptions({ ttl: 'forever' }).ttl, 365 * DAY)
@@ -204,7 +210,7 @@ test('bad entry options are refused, naming option, value and what is allowed', 
     [{ staleWhileRevalidat: 1 }, /did you mean 'staleWhileRevalidate'/],
     [{ TTL: 1 }, /unknown option 'TTL' \(did you mean 'ttl'\?\)/],
     [{ swr: undefined }, /unknown option 'swr'.*; allowed: ttl, staleWhileRevalidate/],
-    [{ version: 1 }, /option 'version' is not supported yet/],
+    [{ share: true }, /option 'share' is not supported yet/],
     [{ constructor: 1 }, /unknown option 'constructor'/],
     [JSON.parse('{"__proto__":1}'), /unknown option '__proto__'/],
     [null, /^options must be an object; got null$/],
@@ -225,12 +231,12 @@ test('an option of another realm is as good as ours', () => {
   assert.equal(getOptions(vm.runInNewContext('({})')).signal, undefined)
 })
 
-test('get takes a signal and nothing else', () => {
+test('get takes a signal, a version and a validate, and nothing else', () => {
   const signal = AbortSignal.abort()
 
   assert.equal(getOptions(undefined).signal, undefined)
   assert.equal(getOptions({ signal }).signal, signal)
-  refuses(() => getOptions({ ttl: '1m' }), /unknown option 'ttl'.*allowed: signal/)
+  refuses(() => getOptions({ ttl: '1m' }), /unknown option 'ttl'.*allowed: signal, version, validate/)
   refuses(() => getOptions({ share: true }), /option 'share' is not supported yet/)
   refuses(() => getOptions({ signal: true }), /^signal must be an AbortSignal/)
   refuses(() => getOptions('x'), /^options must be an object/)

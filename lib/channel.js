@@ -11,34 +11,7 @@ const { CacheConfigError } = require('./errors.js')
 const { bidFarewell } = require('./farewell.js')
 const { SYSTEM } = require('./host.js')
 const { Log } = require('./log.js')
-
-// The layout of `numbers`, as in src/outbox.rs: the answer to `probe`, then eight for each fetched answer.
-const HEAD = 8
-const STRIDE = 8
-const MOST = 1_024
-/** Where `fetch` says whether there are notices. */
-const NOTICES = 5
-
-/** What `probe` found: numbers[0]. */
-const PROBE = { MISS: 0, FRESH: 1, STALE: 2, JOIN: 3, LEAD: 4 }
-/** Bits of `flags`. */
-const FLAG = { FORCE: 1, NEVER: 2, NO_LOAD: 4, BYPASS: 8 }
-/** How a load ends without a value. */
-const END = { SKIPPED: 0, FAILED: 1, TIMED_OUT: 2, ABANDONED: 3 }
-/** What an answer is. */
-const ANSWER = {
-  HIT: 1,
-  LEAD: 2,
-  DENIED: 3,
-  RETRY: 4,
-  MISS: 5,
-  FILLED: 6,
-  RECEIPT: 7,
-  DONE: 8,
-  HEALTH: 9,
-  READY: 10,
-  INSPECTED: 11,
-}
+const { ANSWER, HEAD, MOST, NOTICES, STRIDE, answerAt } = require('./numbers.js')
 
 /** Numbers of our own questions; the core numbers loads from 1. */
 const FIRST_OWN = 2 ** 52
@@ -54,7 +27,7 @@ const awaited = new Set()
 
 class Channel {
   numbers = new Float64Array(HEAD + MOST * STRIDE)
-  /** (key, ttl, flags) → value; its other answers are in `numbers`. See PROBE. */
+  /** (key, ttl, flags) → value; its other answers are in `numbers`. See PROBE in numbers.js. */
   probe
   /** Time, timers, chance. */
   host
@@ -116,7 +89,7 @@ class Channel {
     this.#native.joined(isDone)
   }
 
-  /** Asks Redis for a load. @returns {Promise<object>} { kind, … } as in `read` below */
+  /** Asks Redis for a load. @returns {Promise<object>} { kind, … } as in `answerAt` */
   lookup(load, tags, ttl, flags, wait) {
     this.#lookup(load, ttl, flags, wait, tags.length === 0 ? undefined : tags)
     return this.#answer(load)
@@ -236,6 +209,16 @@ class Channel {
     awaited.delete(this)
   }
 
+  /** The promise, with the process kept alive until it settles. */
+  async held(promise) {
+    this.hold()
+    try {
+      return await promise
+    } finally {
+      this.release()
+    }
+  }
+
   /** A loader of ours runs: its lease is renewed while this event loop turns. */
   leads() {
     if (this.#leading++ === 0) this.#renewal = setInterval(() => this.#native.renew(), RENEW_EVERY).unref()
@@ -291,7 +274,7 @@ class Channel {
     if (resolve === undefined) return
     this.#waiting.delete(id)
     this.#answered++
-    resolve(read(numbers, at, value))
+    resolve(answerAt(numbers, at, value))
   }
 
   warn(message, detail) {
@@ -307,51 +290,6 @@ function keepResolve(resolve) {
 
 function flush(channel) {
   channel.flush()
-}
-
-/** One answer as an object: what it is made of depends on its kind. */
-function read(numbers, at, value) {
-  const kind = numbers[at]
-  switch (kind) {
-    case ANSWER.HIT:
-      return {
-        kind,
-        codec: numbers[at + 6],
-        data: value,
-        outcome: numbers[at + 7] === 1 ? 'joined' : numbers[at + 2] === 1 ? 'stale' : 'fresh',
-        tier: numbers[at + 3] === 1 ? 'redis' : 'memory',
-        age: numbers[at + 4],
-        refresh: numbers[at + 5],
-      }
-    case ANSWER.LEAD:
-      if (numbers[at + 2] === 0) return { kind, previous: undefined }
-      return {
-        kind,
-        previous: { data: value, onError: numbers[at + 3] === 1, age: numbers[at + 4], codec: numbers[at + 6] },
-      }
-    case ANSWER.RECEIPT:
-      return { state: ['applied', 'queued', 'off'][numbers[at + 2]], why: value }
-    case ANSWER.HEALTH:
-      return {
-        status: ['ok', 'degraded', 'memory-only'][numbers[at + 2]],
-        latency: numbers[at + 3],
-        isTracking: numbers[at + 4] === 1,
-        why: value,
-      }
-    case ANSWER.INSPECTED:
-      return {
-        kind,
-        isStale: numbers[at + 2] === 1,
-        tier: numbers[at + 3] === 1 ? 'redis' : 'memory',
-        age: numbers[at + 4],
-        bytes: numbers[at + 5],
-        tags: JSON.parse(value),
-      }
-    case ANSWER.READY:
-      return { isReady: numbers[at + 2] === 1, why: value }
-    default:
-      return { kind }
-  }
 }
 
 function nativeRedis(redis) {
@@ -382,4 +320,4 @@ function nativeRedis(redis) {
   }
 }
 
-module.exports = { Channel, PROBE, FLAG, END, ANSWER }
+module.exports = { Channel }

@@ -5,10 +5,12 @@
 // native code would lose AsyncLocalStorage. The core decided that it may run; this file only runs it: context,
 // deadline, encoding, the value to all joiners, and then the value (or the failure) back to the core.
 
-const { ANSWER, END, FLAG } = require('./channel.js')
 const { ttlMs } = require('./duration.js')
 const { CacheConfigError, CacheEncodeError, CacheTimeoutError } = require('./errors.js')
+const { ANSWER, END, FLAG } = require('./numbers.js')
 const { checkKey } = require('./options.js')
+const { keyOf, storedTag } = require('./path.js')
+const { withResolvers } = require('./waiting.js')
 
 /** `ttl` 0 asks nobody. */
 const LOAD_AT_ONCE = { kind: ANSWER.LEAD, previous: undefined }
@@ -26,10 +28,11 @@ class Flight {
   filled
   /** Resolves when a load is over, its value stored or its failure told. */
   ended
-  #cache
+  /** The leader's. */
+  policy
+  #handle
   #id
-  #key
-  #policy
+  #call
   #callers = 0
   // Made when somebody needs them: most flights end as a hit in Redis that nobody joined.
   #result
@@ -41,11 +44,24 @@ class Flight {
   /** When the loader was called. */
   #began
 
-  constructor(cache, id, key, policy) {
-    this.#cache = cache
+  constructor(handle, id, call) {
+    this.#handle = handle
     this.#id = id
-    this.#key = key
-    this.#policy = policy
+    this.#call = call
+    this.policy = call.policy
+  }
+
+  /** As the user knows it. */
+  get #key() {
+    return keyOf(this.#call.key)
+  }
+
+  #now() {
+    return this.#handle.channel.host.now()
+  }
+
+  get #events() {
+    return this.policy.scope.events
   }
 
   /**
@@ -67,33 +83,33 @@ class Flight {
   /** Asks the core. @returns {Promise<object>} to be handed to `take`, by the leader in its own async context */
   look(flags) {
     if (flags & FLAG.BYPASS) return LOAD_AT_ONCE
-    const { tags, ttlGiven, waitTimeout } = this.#policy
-    return this.#cache.channel.lookup(this.#id, tags, ttlGiven, flags, waitTimeout)
+    const { tags, ttlGiven, waitTimeout } = this.policy
+    return this.#handle.channel.lookup(this.#id, tags, ttlGiven, flags, waitTimeout)
   }
 
   /**
    * What the core found: an answer, or the leader's turn to load.
    * @returns the answer, or a promise of it
    */
-  take(found, loader) {
+  take(found) {
     this.previous = found.previous
     this.#isFound = true
     this.#found?.resolve()
     if (this.isSettled) return this.result
     if (found.kind === ANSWER.HIT) {
-      if (found.refresh !== 0) this.#cache.refresh(found.refresh, this.#key, loader, this.#policy)
+      if (found.refresh !== 0) this.#handle.reads.refresh(found.refresh, this.#call)
       return this.#settle(found)
     }
     if (found.kind !== ANSWER.LEAD) return this.#settle(LOOK_AGAIN)
     const { result } = this
-    this.ended = this.#load(loader)
+    this.ended = this.#load()
     return result
   }
 
   /** Ends the flight with an answer for all. */
   #settle(outcome) {
     this.#answer(outcome)
-    this.#cache.flights.delete(this.#id)
+    this.#handle.flights.delete(this.#id)
     return outcome
   }
 
@@ -126,8 +142,8 @@ class Flight {
   }
 
   #giveUp(reason, how) {
-    this.#cache.flights.delete(this.#id)
-    this.#cache.channel.endLoad(this.#id, how)
+    this.#handle.flights.delete(this.#id)
+    this.#handle.channel.endLoad(this.#id, how)
     this.#controller?.abort(reason)
     this.#stopClock()
     this.#reject(reason)
@@ -136,9 +152,10 @@ class Flight {
   // --- the load ------------------------------------------------------------------------------------------------
 
   /** Never rejects: callers wait for `result`. */
-  async #load(loader) {
-    const { events, flights } = this.#cache
-    const wishes = new Wishes(this.#policy)
+  async #load() {
+    const { flights } = this.#handle
+    const events = this.#events
+    const wishes = new Wishes(this.policy)
     this.#controller = new AbortController()
     this.#startClock()
     if (!this.#isBackground) events.missed(this.#key, false)
@@ -146,7 +163,7 @@ class Flight {
     try {
       const context = this.#context(wishes)
       const info = { key: this.#key, signal: context.signal, refresh: this.#isBackground }
-      const value = await events.run('load', info, () => loader(context))
+      const value = await events.run('load', info, () => this.#call.loader(context))
       if (!this.isSettled) {
         events.loaded(this.#key, this.#now() - this.#began, this.#isBackground)
         await this.#keep(value, wishes)
@@ -161,8 +178,8 @@ class Flight {
 
   /** The deadline of the loader, and signs of life for its lease. */
   #startClock() {
-    const { loadTimeout } = this.#policy
-    const { channel } = this.#cache
+    const { loadTimeout } = this.policy
+    const { channel } = this.#handle
     channel.host.loadBegan(this.#key)
     this.#deadline = channel.host.setTimer(() => {
       const error = new CacheTimeoutError(`the loader of '${shorten(this.#key)}' took longer than ${loadTimeout} ms`)
@@ -177,7 +194,7 @@ class Flight {
 
   #stopClock() {
     if (this.#deadline === undefined) return
-    const { channel } = this.#cache
+    const { channel } = this.#handle
     channel.host.clearTimer(this.#deadline)
     this.#deadline = undefined
     channel.host.loadEnded()
@@ -194,16 +211,12 @@ class Flight {
     return this.#callers === Infinity
   }
 
-  #now() {
-    return this.#cache.channel.host.now()
-  }
-
   #tellFailure(error) {
-    this.#cache.events.failed(this.#key, error, this.#now() - this.#began, this.#isBackground)
+    this.#events.failed(this.#key, error, this.#now() - this.#began, this.#isBackground)
   }
 
   #context(wishes) {
-    const { codec } = this.#cache
+    const { codec } = this.#handle
     const { previous } = this
     const signal = this.#controller.signal
     return {
@@ -231,7 +244,7 @@ class Flight {
 
   /** The value to all callers first, then to the core. */
   async #keep(value, wishes) {
-    const { channel, codec } = this.#cache
+    const { channel, codec } = this.#handle
     const isKept = !wishes.isSkipped && wishes.ttl > 0
     let encoded
     try {
@@ -240,42 +253,33 @@ class Flight {
       return this.#cannotEncode(value, error, isKept)
     }
     this.#answer({ ...encoded, outcome: 'miss', tier: null, age: 0 })
-    this.done = { ...encoded, since: this.#now() }
+    this.done = { ...encoded, since: channel.host.now() }
     if (!isKept) return channel.endLoad(this.#id, END.SKIPPED)
     this.filled = channel.fill(this.#id, encoded, wishes.lifetimes(channel.host.random))
     if (this.filled === undefined) return
     channel.hold()
-    this.#cache.waitUntil(this.filled)
+    this.#handle.giveToPlatform(this.filled)
     await this.filled
     channel.release()
   }
 
   #cannotEncode(value, error, isKept) {
-    this.#cache.channel.endLoad(this.#id, END.SKIPPED)
-    if (isKept) this.#cache.events.notEncoded(this.#key, error)
-    const isReturned = !isKept || this.#policy.onEncodeError === 'bypass'
+    this.#handle.channel.endLoad(this.#id, END.SKIPPED)
+    if (isKept) this.#events.notEncoded(this.#key, error)
+    const isReturned = !isKept || this.policy.onEncodeError === 'bypass'
     if (isReturned && error instanceof CacheEncodeError) {
       this.#answer({ raw: value, outcome: 'miss', tier: null, age: 0 })
     } else this.#reject(error)
   }
 
   #fail(error) {
-    this.#cache.channel.endLoad(this.#id, END.FAILED)
+    this.#handle.channel.endLoad(this.#id, END.FAILED)
     this.#tellFailure(error)
     const { previous } = this
     if (previous?.onError) {
       this.#answer({ ...previous, outcome: 'stale', tier: 'memory' })
     } else this.#reject(error)
   }
-}
-
-function withResolvers() {
-  const deferred = {}
-  deferred.promise = new Promise((resolve, reject) => {
-    deferred.resolve = resolve
-    deferred.reject = reject
-  })
-  return deferred
 }
 
 /** What the loader asks for its value, over what its caller declared. */
@@ -293,7 +297,9 @@ class Wishes {
   addTags(tags) {
     if (tags.length === 0) return
     for (const tag of tags) checkKey(tag, 'ctx.tag')
-    this.#tags = [...new Set([...(this.#tags ?? this.#policy.tags), ...tags])]
+    const { path } = this.#policy.scope
+    const stored = tags.map((tag) => storedTag(tag, path))
+    this.#tags = [...new Set([...(this.#tags ?? this.#policy.tags), ...stored])]
     if (this.#tags.length > 1_000) throw new CacheConfigError(`at most 1,000 tags; got ${this.#tags.length}`)
   }
 

@@ -5,7 +5,17 @@
 // value.
 
 const { cacheOptions } = require('./options/cache.js')
-const { entryOptions, getOptions } = require('./options/entry.js')
+const { entryOptions, getOptions, inspectOptions, scopeOf, within } = require('./options/entry.js')
 const { checkKey, checkTags, invalidateTarget } = require('./options/keys.js')
 
-module.exports = { cacheOptions, entryOptions, getOptions, checkKey, checkTags, invalidateTarget }
+module.exports = {
+  cacheOptions,
+  entryOptions,
+  getOptions,
+  inspectOptions,
+  scopeOf,
+  within,
+  checkKey,
+  checkTags,
+  invalidateTarget,
+}

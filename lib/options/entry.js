@@ -7,13 +7,32 @@
 
 const { toMs, ttlMs, TIMEOUT, WAIT, TIMER_MAX } = require('../duration.js')
 const { refuse, refuseName, isObject, checkNames, checkFunction, checkOneOf } = require('./check.js')
+const { prefixOf, storedTag, tagOf } = require('../path.js')
 const { checkTags, NO_TAGS } = require('./keys.js')
 
-const LATER = ['version', 'validate', 'share']
+const LATER = ['share']
 const REFRESH = ['auto', 'force', 'never']
 const ON_ENCODE_ERROR = ['reject', 'bypass']
 
-/** Entry options of a cache without `defaults`. Durations in ms; -1: off, or not given. */
+const VERSION_MAX = 256
+
+/**
+ * What all policies of one cache or view have in common.
+ *
+ * @param {string} path of the view; '': the cache itself
+ * @param {import('../events.js').Events} [events]
+ * @param {import('../counts.js').Counts} [counts] a view's own counters
+ */
+function scopeOf(path, events, counts) {
+  // Frozen options → policy: what cannot change need not be checked twice.
+  return { path, events, counts, seen: new WeakMap() }
+}
+
+/**
+ * The policy of a call without options in a cache without `defaults`. Durations in ms; -1: off, or not given.
+ * `tags` are as they are stored. `prefix`: what stands before a stored key. `isPlain`: a memory hit needs decoding and
+ * nothing else. `scope`: of the cache or view whose policy it is, see `scopeOf`.
+ */
 const DEFAULTS = Object.freeze({
   ttl: 300_000,
   staleWhileRevalidate: 60_000,
@@ -27,8 +46,13 @@ const DEFAULTS = Object.freeze({
   onEncodeError: 'reject',
   signal: undefined,
   onResult: undefined,
+  version: undefined,
+  validate: undefined,
   ttlGiven: -1,
   waitTimeoutGiven: false,
+  prefix: '',
+  isPlain: true,
+  scope: scopeOf(''),
 })
 
 /** By shape, never `instanceof`: a signal may come from another realm or a polyfill. */
@@ -48,12 +72,25 @@ function staleAfterMs(value, name) {
   return ms > TIMER_MAX ? -1 : ms
 }
 
-/** How each option is read: (value, its name in messages) → what is kept. */
+/** A number or text that stands in the stored key. 2 and '2' are the same version. */
+function checkVersion(version, name) {
+  if (typeof version === 'number' && Number.isFinite(version)) return String(version)
+  const fine =
+    typeof version === 'string' &&
+    version !== '' &&
+    !version.includes('\0') &&
+    version.isWellFormed() &&
+    Buffer.byteLength(version) <= VERSION_MAX
+  const allowed = `a finite number, or a non-empty string of at most ${VERSION_MAX} bytes without NUL`
+  return fine ? version : refuse(name, version, allowed)
+}
+
+/** How each option is read: (value, its name in messages, path of the view) → what is kept. */
 const READ = {
   __proto__: null,
   ttl: ttlMs,
-  staleWhileRevalidate: toMs,
-  staleIfError: toMs,
+  staleWhileRevalidate: (value, name) => toMs(value, name),
+  staleIfError: (value, name) => toMs(value, name),
   staleAfter: staleAfterMs,
   tags: checkTags,
   jitter: checkJitter,
@@ -63,6 +100,8 @@ const READ = {
   onEncodeError: (value, name) => checkOneOf(value, name, ON_ENCODE_ERROR),
   signal: checkSignal,
   onResult: checkFunction,
+  version: checkVersion,
+  validate: checkFunction,
 }
 const NAMES = Object.keys(READ)
 
@@ -73,11 +112,13 @@ function normalise(options, defaults, prefix) {
     const read = READ[name]
     const value = options[name]
     if (read === undefined) refuseUnknown(options, name, prefix)
-    else if (value !== undefined) result[name] = read(value, prefix + name)
+    else if (value !== undefined) result[name] = read(value, prefix + name, defaults.scope.path)
   }
   if (options.ttl !== undefined) result.ttlGiven = result.ttl
   if (options.waitTimeout !== undefined) result.waitTimeoutGiven = true
   if (!result.waitTimeoutGiven) result.waitTimeout = result.loadTimeout
+  if (result.version !== defaults.version) result.prefix = prefixOf(result.scope.path, result.version)
+  result.isPlain = result.onResult === undefined && result.validate === undefined
   return result
 }
 
@@ -96,8 +137,13 @@ function copy(from) {
     onEncodeError: from.onEncodeError,
     signal: from.signal,
     onResult: from.onResult,
+    version: from.version,
+    validate: from.validate,
     ttlGiven: -1,
     waitTimeoutGiven: from.waitTimeoutGiven,
+    prefix: from.prefix,
+    isPlain: true,
+    scope: from.scope,
   }
 }
 
@@ -111,9 +157,6 @@ function shared(result) {
   Object.freeze(result.tags)
   return Object.freeze(result)
 }
-
-/** Frozen options → { defaults, result }: what cannot change need not be checked twice. */
-const seen = new WeakMap()
 
 function cannotChange(options) {
   if (!Object.isFrozen(options) || Object.getPrototypeOf(options) !== Object.prototype) return false
@@ -132,10 +175,11 @@ function cannotChange(options) {
 function entryOptions(options, defaults = DEFAULTS) {
   if (options === undefined) return defaults
   if (!isObject(options)) refuse('options', options, 'an object')
+  const { seen } = defaults.scope
   const known = seen.get(options)
-  if (known !== undefined && known.defaults === defaults) return known.result
+  if (known !== undefined) return known
   const result = normalise(options, defaults, '')
-  if (cannotChange(options)) seen.set(options, { defaults, result: shared(result) })
+  if (cannotChange(options)) seen.set(options, shared(result))
   return result
 }
 
@@ -145,24 +189,43 @@ function entryDefaults(options) {
   if (!isObject(options)) refuse('defaults', options, 'an object')
   const result = normalise(options, DEFAULTS, 'defaults.')
   result.ttlGiven = -1
+  result.scope = scopeOf('')
   return shared(result)
 }
 
-const NO_GET_OPTIONS = Object.freeze({ signal: undefined })
-
-/**
- * The options of `get`.
- *
- * @param {unknown} options { signal? } or undefined
- * @returns {{ signal: AbortSignal | undefined }}
- * @throws {CacheConfigError}
- */
-function getOptions(options) {
-  if (options === undefined) return NO_GET_OPTIONS
-  if (!isObject(options)) refuse('options', options, 'an object')
-  checkNames(options, ['signal'], { later: LATER })
-  if (options.signal !== undefined) checkSignal(options.signal, 'signal')
-  return { signal: options.signal }
+/** The same policy in a scope of its own; `tags` and `prefix` follow its path. */
+function within(policy, scope) {
+  const tags = policy.tags.map((tag) => storedTag(tagOf(tag, policy.scope.path), scope.path))
+  return shared({ ...policy, tags, prefix: prefixOf(scope.path, policy.version), scope })
 }
 
-module.exports = { entryOptions, entryDefaults, getOptions, DEFAULTS }
+/** What a read that never loads knows of a policy. */
+const READ_OF_GET = ['signal', 'version', 'validate']
+const READ_OF_INSPECT = ['version']
+
+/**
+ * The options of a call that takes some of the entry options only.
+ *
+ * @param {unknown} options or undefined
+ * @param {typeof DEFAULTS} defaults
+ * @param {readonly string[]} names
+ * @throws {CacheConfigError}
+ */
+function someOptions(options, defaults, names) {
+  if (options === undefined) return defaults
+  if (!isObject(options)) refuse('options', options, 'an object')
+  checkNames(options, names, { later: LATER })
+  return normalise(options, defaults, '')
+}
+
+/** The options of `get`: { signal?, version?, validate? }. */
+function getOptions(options, defaults = DEFAULTS) {
+  return someOptions(options, defaults, READ_OF_GET)
+}
+
+/** The options of `inspect`: { version? }. */
+function inspectOptions(options, defaults = DEFAULTS) {
+  return someOptions(options, defaults, READ_OF_INSPECT)
+}
+
+module.exports = { entryOptions, entryDefaults, getOptions, inspectOptions, scopeOf, within, DEFAULTS }

@@ -5,8 +5,9 @@
 // differ only in lone surrogates are the same bytes in UTF-8), text beyond 8 KiB. An invalidation that names nothing
 // or something unknown is refused, never read as "nothing to do".
 
-const { refuse, isObject, checkNames, checkOneOf } = require('./check.js')
 const { CacheConfigError } = require('../errors.js')
+const { storedKey, prefixOf, storedTag } = require('../path.js')
+const { refuse, isObject, checkNames, checkOneOf } = require('./check.js')
 
 const KEY_MAX = 8_192
 const TAGS_MAX = 1_000
@@ -37,42 +38,45 @@ function checkKey(key, name = 'key') {
 }
 
 /**
- * Tags, checked and without duplicates.
+ * Tags, checked, as they are stored and without duplicates.
  *
  * @param {unknown} tags at most 1,000 strings, each like a key
+ * @param {string} [path] of the view
  * @returns {readonly string[]} a list of our own: the caller's may change
  * @throws {CacheConfigError}
  */
-function checkTags(tags, name = 'tags') {
+function checkTags(tags, name = 'tags', path = '') {
   if (!Array.isArray(tags)) refuse(name, tags, 'an array of strings')
   if (tags.length > TAGS_MAX) refuse(name, `${tags.length} tags`, `at most ${TAGS_MAX} tags`)
   if (tags.length === 0) return NO_TAGS
   for (let i = 0; i < tags.length; i++) {
     if (!isFine(tags[i])) refuseText(tags[i], `${name}[${i}]`)
   }
-  return tags.length === 1 ? [tags[0]] : [...new Set(tags)]
+  if (tags.length === 1) return [storedTag(tags[0], path)]
+  return [...new Set(tags.map((tag) => storedTag(tag, path)))]
 }
 
-/** One member `single` and its list `many`, as a list without duplicates. */
-function union(target, single, many) {
+/** One member `single` and its list `many`, as they are stored and without duplicates. */
+function union(target, single, many, stored) {
   const list = target[many]
   if (list !== undefined && !Array.isArray(list)) refuse(many, list, 'an array of strings')
   const found = new Set()
   if (target[single] !== undefined) {
     checkKey(target[single], single)
-    found.add(target[single])
+    found.add(stored(target[single]))
   }
   for (let i = 0; list !== undefined && i < list.length; i++) {
     checkKey(list[i], `${many}[${i}]`)
-    found.add(list[i])
+    found.add(stored(list[i]))
   }
   return [...found]
 }
 
-function targetParts(target) {
+function targetParts(target, path) {
+  const prefix = prefixOf(path, undefined)
   if (typeof target === 'string') {
     checkKey(target)
-    return { keys: [target], tags: [], all: false }
+    return { keys: [storedKey(target, prefix)], tags: [], all: false }
   }
   if (!isObject(target)) refuse('invalidate target', target, 'a key, or an object with key, keys, tag, tags or all')
   checkNames(target, TARGETS, { prefix: 'target.', later: ['pattern'] })
@@ -80,7 +84,11 @@ function targetParts(target) {
     throw new CacheConfigError('invalidate target names nothing: give key, keys, tag, tags or all: true')
   }
   if (target.all !== undefined && target.all !== true) refuse('target.all', target.all, 'true or absent')
-  return { keys: union(target, 'key', 'keys'), tags: union(target, 'tag', 'tags'), all: target.all === true }
+  const keys = union(target, 'key', 'keys', (key) => storedKey(key, prefix))
+  const tags = union(target, 'tag', 'tags', (tag) => storedTag(tag, path))
+  if (target.all !== true || path === '') return { keys, tags, all: target.all === true }
+  // Everything in a view depends on the tag that is its bare path.
+  return { keys, tags: [...tags, path], all: false }
 }
 
 /**
@@ -88,11 +96,13 @@ function targetParts(target) {
  *
  * @param {unknown} target a key, or { key?, keys?, tag?, tags?, all?: true }; an empty list names nothing and is fine
  * @param {unknown} [options] { mode?: 'remove' | 'stale', strict?: boolean }
- * @returns {{ keys: string[], tags: string[], all: boolean, mode: 'remove' | 'stale', strict: boolean }}
+ * @param {string} [path] of the view
+ * @returns {{ keys: string[], tags: string[], all: boolean, mode: 'remove' | 'stale', strict: boolean }} names as they
+ *   are stored
  * @throws {CacheConfigError}
  */
-function invalidateTarget(target, options) {
-  const parts = targetParts(target)
+function invalidateTarget(target, options, path = '') {
+  const parts = targetParts(target, path)
   if (options === undefined) return { ...parts, mode: 'remove', strict: false }
   if (!isObject(options)) refuse('invalidate options', options, 'an object')
   checkNames(options, OPTIONS, { later: ['settle'] })

@@ -1,0 +1,56 @@
+'use strict'
+// What a cache and its views share: the channel to the core, the codec, the loads that run here, the end of it all.
+
+const { Channel } = require('./channel.js')
+const { createCodec } = require('./codec.js')
+const { Reads } = require('./reads.js')
+
+class Handle {
+  channel
+  codec
+  /** Whether there are tiers: without one, the value of a load that has just ended is nowhere. */
+  hasMemory
+  hasRedis
+  /** By load: the flight, or its leader's call while nobody has joined. */
+  flights = new Map()
+  reads
+  /** From the call of `close` on: resolves when all is flushed. */
+  closing
+  #waitUntil
+
+  /** @param {import('./events.js').Events} events of the cache itself, which hears of Redis */
+  constructor(options, events) {
+    const { disabled, redis, memoryMaxBytes } = options
+    const off = { redis: null, memoryMaxBytes: 0 }
+    this.channel = new Channel(disabled ? { ...options, ...off } : options, events)
+    this.codec = createCodec(options)
+    this.hasMemory = !disabled && memoryMaxBytes > 0
+    this.hasRedis = !disabled && redis !== null
+    this.reads = new Reads(this)
+    this.#waitUntil = options.waitUntil
+  }
+
+  /** Whether somebody keeps the process for what runs in the background. */
+  get isWaitedUntil() {
+    return this.#waitUntil !== null
+  }
+
+  /** A `waitUntil` that throws (outside a request, say) is not the caller's trouble. */
+  giveToPlatform(promise) {
+    try {
+      this.#waitUntil?.(promise)
+    } catch (error) {
+      this.channel.warn(`waitUntil threw: ${error?.message}`, error)
+    }
+  }
+
+  close() {
+    this.closing ??= this.channel.held(this.channel.close()).then(() => this.channel.end())
+    return this.closing
+  }
+}
+
+/** What a view has once it is closed: nothing but the answer that it is. */
+const CLOSED = { closing: Promise.resolve() }
+
+module.exports = { Handle, CLOSED }

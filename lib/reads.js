@@ -1,0 +1,229 @@
+'use strict'
+// How a read is answered: from memory at once, else by what the core finds, by somebody's load, or by one's own.
+//
+// A *call* is what one caller asked: { key (as stored), loader, policy }. The core says of each what is to be done;
+// this file does it, and looks again where it came to nothing.
+
+const { Flight, LOOK_AGAIN } = require('./flight.js')
+const { ANSWER, FLAG, PROBE } = require('./numbers.js')
+const { keyOf } = require('./path.js')
+const { isPatient, waitFor, withStaleAfter } = require('./waiting.js')
+
+const REFRESH_FLAGS = { auto: 0, force: FLAG.FORCE, never: FLAG.NEVER }
+const OUTCOME = { [PROBE.FRESH]: 'fresh', [PROBE.STALE]: 'stale' }
+
+const UNDECODABLE = Symbol('undecodable')
+/** Entries that cannot be decoded, one after the other, before the caller is told. */
+const ATTEMPTS = 5
+
+class Reads {
+  #handle
+  #channel
+  #codec
+  #flights
+  #discards = new Map()
+
+  constructor(handle) {
+    this.#handle = handle
+    this.#channel = handle.channel
+    this.#codec = handle.codec
+    this.#flights = handle.flights
+  }
+
+  /** Not `async`: returning a promise from an async function costs three turns of the microtask queue. */
+  read(key, loader, policy) {
+    const { ttlGiven, refresh } = policy
+    const flags = ttlGiven === 0 ? FLAG.BYPASS : REFRESH_FLAGS[refresh]
+    const { numbers, probe } = this.#channel
+    const data = flags === 0 && ttlGiven === -1 ? probe(key) : probe(key, ttlGiven, flags)
+    if (numbers[0] !== PROBE.FRESH || !policy.isPlain || policy.scope.events.areHitsHeard) {
+      return this.#answer({ key, loader, policy }, flags, data)
+    }
+    try {
+      return Promise.resolve(this.#codec.decode(numbers[4], data))
+    } catch {
+      return this.#answer({ key, loader, policy }, flags, data)
+    }
+  }
+
+  /** Everything but the plain memory hit. The first probe has been made. */
+  async #answer(call, flags, data) {
+    const { key, policy } = call
+    const started = policy.onResult === undefined ? 0 : this.#channel.host.now()
+    const { numbers, probe } = this.#channel
+    this.#channel.hold()
+    try {
+      let value = data
+      for (let attempt = 0; ; attempt++) {
+        const code = numbers[0]
+        let result
+        if (code === PROBE.FRESH || code === PROBE.STALE) {
+          result = { codec: numbers[4], data: value, outcome: OUTCOME[code], tier: 'memory', age: numbers[1] }
+          if (numbers[3] !== 0) this.refresh(numbers[3], call)
+        } else if (code === PROBE.LEAD) {
+          const load = numbers[2]
+          if (isPatient(policy) && flags !== FLAG.BYPASS) {
+            // Most lookups are hits that nobody joins: the flight is made when somebody does, or when it has to load.
+            this.#flights.set(load, call)
+            const { tags, ttlGiven, waitTimeout } = policy
+            const found = await this.#channel.lookup(load, tags, ttlGiven, flags, waitTimeout)
+            const taken = this.#take(load, call, found)
+            result = taken instanceof Promise ? await taken : taken
+          } else result = await this.#leadImpatiently(this.#flight(load, call), flags)
+        } else result = await this.#join(numbers[2], call)
+        if (result !== LOOK_AGAIN) {
+          const decoded = this.#decode(result, attempt)
+          if (decoded !== UNDECODABLE) return this.#deliver(call, decoded, result, started)
+          await this.#discard(key)
+        }
+        value = probe(key, policy.ttlGiven, flags)
+      }
+    } finally {
+      this.#channel.release()
+    }
+  }
+
+  #decode(result, attempt) {
+    if ('raw' in result) return result.raw
+    try {
+      return this.#codec.decode(result.codec, result.data)
+    } catch (error) {
+      // What another release or another codec wrote is a miss; a value just loaded is decoded as it was encoded.
+      if (result.outcome === 'miss' || attempt >= ATTEMPTS) throw error
+      return UNDECODABLE
+    }
+  }
+
+  /** Gives up an entry that this handle cannot use, once for all who found it. */
+  #discard(key) {
+    const others = this.#discards.get(key)
+    if (others !== undefined) return others
+    const parts = { keys: [key], tags: [], all: false, mode: 'remove' }
+    const gone = Promise.resolve(this.#channel.invalidate(parts)).finally(() => this.#discards.delete(key))
+    this.#discards.set(key, gone)
+    return gone
+  }
+
+  /** What the core found for a load of ours: an answer, or a promise of one. */
+  #take(load, call, found) {
+    if (found.kind === ANSWER.HIT && this.#flights.get(load) === call) {
+      this.#flights.delete(load)
+      if (found.refresh !== 0) this.refresh(found.refresh, call)
+      return found
+    }
+    return this.#flight(load, call).take(found)
+  }
+
+  /** The flight of a load, with its leader in it; made now if there was none. */
+  #flight(load, call) {
+    const known = this.#flights.get(load)
+    if (known instanceof Flight) return known
+    const flight = new Flight(this.#handle, load, call)
+    this.#flights.set(load, flight)
+    flight.join()
+    return flight
+  }
+
+  /** A leader that may leave its flight: somebody else has to take what the core finds. */
+  #leadImpatiently(flight, flags) {
+    const takeOff = async () => flight.take(await flight.look(flags))
+    // A rejection reaches the callers through `result`.
+    takeOff().catch(() => {})
+    return this.#waitIn(flight, flight.policy)
+  }
+
+  async #join(load, { key, policy }) {
+    // The leader's call stands for the flight until somebody joins.
+    const known = this.#flights.get(load)
+    const flight = known === undefined ? undefined : this.#flight(load, known)
+    if (flight === undefined) {
+      // Another context of this process (a worker thread, a second copy of the module) is loading it.
+      await waitFor(this.#channel.awaitLoad(load), policy.signal)
+      return LOOK_AGAIN
+    }
+    if (flight.done !== undefined) {
+      if (this.#handle.hasMemory) return this.#takeDone(flight)
+      await waitFor(flight.filled, policy.signal)
+      return LOOK_AGAIN
+    }
+    flight.join()
+    this.#channel.joined(false)
+    try {
+      const result = await (isPatient(policy) ? flight.result : this.#waitIn(flight, policy))
+      return result !== LOOK_AGAIN && result.outcome === 'miss' ? { ...result, outcome: 'joined' } : result
+    } catch (error) {
+      policy.scope.events.missed(keyOf(key), true)
+      throw error
+    }
+  }
+
+  /** The value of a load that is on its way to the tiers is in memory as any other. */
+  #takeDone({ done: { codec, data, since } }) {
+    this.#channel.joined(true)
+    return { codec, data, outcome: 'fresh', tier: 'memory', age: Math.floor(this.#channel.host.now() - since) }
+  }
+
+  /** Runs the loader in the background for a stale entry. */
+  refresh(load, call) {
+    const flight = new Flight(this.#handle, load, call).background()
+    this.#flights.set(load, flight)
+    // Its error is its own business: the core counts it and tries again later.
+    const takeOff = async () => flight.take(await flight.look(0))
+    const over = takeOff().then(
+      () => flight.ended,
+      () => flight.ended,
+    )
+    // Nobody waits for it, unless somebody was asked to: then the process stays for it.
+    if (this.#handle.isWaitedUntil) this.#handle.giveToPlatform(this.#channel.held(over))
+  }
+
+  /** A read that never loads: the value, or undefined. */
+  async get(key, policy) {
+    const { numbers, probe } = this.#channel
+    const data = probe(key, -1, FLAG.NO_LOAD)
+    const outcome = OUTCOME[numbers[0]]
+    if (outcome !== undefined) {
+      return this.#decodeOrMiss(key, { codec: numbers[4], data, outcome, tier: 'memory', age: numbers[1] }, policy)
+    }
+    const flight = numbers[0] === PROBE.JOIN ? this.#flights.get(numbers[2]) : undefined
+    if (flight?.done !== undefined && this.#handle.hasMemory) {
+      return this.#decodeOrMiss(key, this.#takeDone(flight), policy)
+    }
+    const found = await this.#channel.held(waitFor(this.#channel.get(key), policy.signal))
+    if (found.kind === ANSWER.HIT) return this.#decodeOrMiss(key, found, policy)
+    policy.scope.events.missed(keyOf(key), false)
+    return undefined
+  }
+
+  #decodeOrMiss(key, result, { scope }) {
+    try {
+      const value = this.#codec.decode(result.codec, result.data)
+      scope.events.answered(keyOf(key), result)
+      return value
+    } catch {
+      scope.events.missed(keyOf(key), false)
+      return undefined
+    }
+  }
+
+  /** Waits in a flight as long as this caller wants to. */
+  async #waitIn(flight, { signal, staleAfter }) {
+    try {
+      return await waitFor(withStaleAfter(flight, staleAfter, this.#channel.host), signal)
+    } catch (error) {
+      if (signal?.aborted && error === signal.reason) flight.leave(error)
+      throw error
+    }
+  }
+
+  #deliver({ key, policy }, value, result, started) {
+    policy.scope.events.answered(keyOf(key), result)
+    if (policy.onResult !== undefined) {
+      const { outcome, tier, age } = result
+      policy.onResult({ outcome, tier, age, waited: this.#channel.host.now() - started })
+    }
+    return value
+  }
+}
+
+module.exports = { Reads }
