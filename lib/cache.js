@@ -6,7 +6,6 @@
 
 const { CacheClosedError, CacheRedisError } = require('./errors.js')
 const { Events } = require('./events.js')
-const { lifetimes } = require('./flight.js')
 const { Handle } = require('./handle.js')
 const { cacheOptions, entryOptions, getOptions, scopeOf, within } = require('./options.js')
 const { checkKey, invalidateTarget } = require('./options.js')
@@ -14,6 +13,7 @@ const { checkFunction } = require('./options/check.js')
 const { storedKey } = require('./path.js')
 const { describeProcess, warnOfDefault } = require('./process.js')
 const { metricsFormat, prometheus } = require('./prometheus.js')
+const { lifetimes } = require('./wishes.js')
 
 class Cache {
   #handle

@@ -6,11 +6,12 @@
 // deadline, encoding, the value to all joiners, and then the value (or the failure) back to the core.
 
 const { ttlMs } = require('./duration.js')
-const { CacheConfigError, CacheEncodeError, CacheTimeoutError } = require('./errors.js')
+const { CacheEncodeError, CacheTimeoutError } = require('./errors.js')
 const { ANSWER, END, FLAG } = require('./numbers.js')
-const { checkKey } = require('./options.js')
-const { keyOf, storedTag } = require('./path.js')
+const { keyOf } = require('./path.js')
+const { isValid } = require('./validate.js')
 const { withResolvers } = require('./waiting.js')
+const { Wishes } = require('./wishes.js')
 
 /** `ttl` 0 asks nobody. */
 const LOAD_AT_ONCE = { kind: ANSWER.LEAD, previous: undefined }
@@ -92,18 +93,29 @@ class Flight {
    * @returns the answer, or a promise of it
    */
   take(found) {
-    this.previous = found.previous
+    this.previous = this.#isUsable(found.previous) ? found.previous : undefined
     this.#isFound = true
     this.#found?.resolve()
     if (this.isSettled) return this.result
     if (found.kind === ANSWER.HIT) {
       if (found.refresh !== 0) this.#handle.reads.refresh(found.refresh, this.#call)
-      return this.#settle(found)
+      return this.#settle({ ...found, refresh: 0 })
     }
     if (found.kind !== ANSWER.LEAD) return this.#settle(LOOK_AGAIN)
     const { result } = this
     this.ended = this.#load()
     return result
+  }
+
+  /** A stale value that `validate` refuses is none. */
+  #isUsable(previous) {
+    if (previous === undefined || this.policy.validate === undefined) return true
+    const { channel, codec } = this.#handle
+    try {
+      return isValid(codec.decode(previous.codec, previous.data), this.policy, channel)
+    } catch {
+      return false
+    }
   }
 
   /** Ends the flight with an answer for all. */
@@ -282,40 +294,8 @@ class Flight {
   }
 }
 
-/** What the loader asks for its value, over what its caller declared. */
-class Wishes {
-  isSkipped = false
-  ttl
-  #policy
-  #tags
-
-  constructor(policy) {
-    this.#policy = policy
-    this.ttl = policy.ttl
-  }
-
-  addTags(tags) {
-    if (tags.length === 0) return
-    for (const tag of tags) checkKey(tag, 'ctx.tag')
-    const { path } = this.#policy.scope
-    const stored = tags.map((tag) => storedTag(tag, path))
-    this.#tags = [...new Set([...(this.#tags ?? this.#policy.tags), ...stored])]
-    if (this.#tags.length > 1_000) throw new CacheConfigError(`at most 1,000 tags; got ${this.#tags.length}`)
-  }
-
-  lifetimes(random) {
-    return lifetimes(this.#policy, this.ttl, this.#tags ?? this.#policy.tags, random)
-  }
-}
-
-/** `jitter` shortens the ttl by a random share, so that entries made together do not expire together. */
-function lifetimes({ jitter, staleWhileRevalidate, staleIfError }, ttl, tags, random) {
-  const shortened = jitter === 0 ? ttl : Math.max(1, Math.floor(ttl * (1 - jitter * random())))
-  return { ttl: shortened, staleWhileRevalidate, staleIfError, tags }
-}
-
 function shorten(key) {
   return key.length > 60 ? `${key.slice(0, 57)}...` : key
 }
 
-module.exports = { Flight, LOOK_AGAIN, lifetimes }
+module.exports = { Flight, LOOK_AGAIN }

@@ -5,14 +5,17 @@
 // this file does it, and looks again where it came to nothing.
 
 const { Flight, LOOK_AGAIN } = require('./flight.js')
-const { ANSWER, FLAG, PROBE } = require('./numbers.js')
+const { ANSWER, END, FLAG, PROBE } = require('./numbers.js')
 const { keyOf } = require('./path.js')
+const { isValid } = require('./validate.js')
 const { isPatient, waitFor, withStaleAfter } = require('./waiting.js')
 
 const REFRESH_FLAGS = { auto: 0, force: FLAG.FORCE, never: FLAG.NEVER }
 const OUTCOME = { [PROBE.FRESH]: 'fresh', [PROBE.STALE]: 'stale' }
 
+/** An entry was found that this caller cannot use: another release or another codec wrote it. */
 const UNDECODABLE = Symbol('undecodable')
+const INVALID = Symbol('invalid')
 /** Entries that cannot be decoded, one after the other, before the caller is told. */
 const ATTEMPTS = 5
 
@@ -49,6 +52,7 @@ class Reads {
   /** Everything but the plain memory hit. The first probe has been made. */
   async #answer(call, flags, data) {
     const { key, policy } = call
+    let isRefused = false
     const started = policy.onResult === undefined ? 0 : this.#channel.host.now()
     const { numbers, probe } = this.#channel
     this.#channel.hold()
@@ -58,8 +62,7 @@ class Reads {
         const code = numbers[0]
         let result
         if (code === PROBE.FRESH || code === PROBE.STALE) {
-          result = { codec: numbers[4], data: value, outcome: OUTCOME[code], tier: 'memory', age: numbers[1] }
-          if (numbers[3] !== 0) this.refresh(numbers[3], call)
+          result = this.#probed(value)
         } else if (code === PROBE.LEAD) {
           const load = numbers[2]
           if (isPatient(policy) && flags !== FLAG.BYPASS) {
@@ -72,8 +75,12 @@ class Reads {
           } else result = await this.#leadImpatiently(this.#flight(load, call), flags)
         } else result = await this.#join(numbers[2], call)
         if (result !== LOOK_AGAIN) {
-          const decoded = this.#decode(result, attempt)
-          if (decoded !== UNDECODABLE) return this.#deliver(call, decoded, result, started)
+          const decoded = this.#decode(result, policy, attempt)
+          if (decoded !== UNDECODABLE && decoded !== INVALID) return this.#deliver(call, decoded, result, started)
+          if (result.refresh > 0) this.#channel.endLoad(result.refresh, END.ABANDONED)
+          // Another process keeps writing what is invalid here: the two would take turns for ever.
+          if (decoded === INVALID && isRefused) return this.read(key, call.loader, alone(policy))
+          isRefused ||= decoded === INVALID
           await this.#discard(key)
         }
         value = probe(key, policy.ttlGiven, flags)
@@ -83,15 +90,25 @@ class Reads {
     }
   }
 
-  #decode(result, attempt) {
+  /** What the last probe found in memory. */
+  #probed(data) {
+    const { numbers } = this.#channel
+    const outcome = OUTCOME[numbers[0]]
+    return { codec: numbers[4], data, outcome, tier: 'memory', age: numbers[1], refresh: numbers[3] }
+  }
+
+  #decode(result, policy, attempt) {
     if ('raw' in result) return result.raw
+    let value
     try {
-      return this.#codec.decode(result.codec, result.data)
+      value = this.#codec.decode(result.codec, result.data)
     } catch (error) {
-      // What another release or another codec wrote is a miss; a value just loaded is decoded as it was encoded.
+      // A value just loaded is decoded as it was encoded.
       if (result.outcome === 'miss' || attempt >= ATTEMPTS) throw error
       return UNDECODABLE
     }
+    // What was just loaded here is what there is.
+    return result.tier === null || isValid(value, policy, this.#channel) ? value : INVALID
   }
 
   /** Gives up an entry that this handle cannot use, once for all who found it. */
@@ -108,7 +125,6 @@ class Reads {
   #take(load, call, found) {
     if (found.kind === ANSWER.HIT && this.#flights.get(load) === call) {
       this.#flights.delete(load)
-      if (found.refresh !== 0) this.refresh(found.refresh, call)
       return found
     }
     return this.#flight(load, call).take(found)
@@ -181,10 +197,7 @@ class Reads {
   async get(key, policy) {
     const { numbers, probe } = this.#channel
     const data = probe(key, -1, FLAG.NO_LOAD)
-    const outcome = OUTCOME[numbers[0]]
-    if (outcome !== undefined) {
-      return this.#decodeOrMiss(key, { codec: numbers[4], data, outcome, tier: 'memory', age: numbers[1] }, policy)
-    }
+    if (OUTCOME[numbers[0]] !== undefined) return this.#decodeOrMiss(key, this.#probed(data), policy)
     const flight = numbers[0] === PROBE.JOIN ? this.#flights.get(numbers[2]) : undefined
     if (flight?.done !== undefined && this.#handle.hasMemory) {
       return this.#decodeOrMiss(key, this.#takeDone(flight), policy)
@@ -195,15 +208,15 @@ class Reads {
     return undefined
   }
 
-  #decodeOrMiss(key, result, { scope }) {
-    try {
-      const value = this.#codec.decode(result.codec, result.data)
-      scope.events.answered(keyOf(key), result)
-      return value
-    } catch {
-      scope.events.missed(keyOf(key), false)
+  #decodeOrMiss(key, result, policy) {
+    const { events } = policy.scope
+    const value = this.#decode(result, policy, 0)
+    if (value === UNDECODABLE || value === INVALID) {
+      events.missed(keyOf(key), false)
       return undefined
     }
+    events.answered(keyOf(key), result)
+    return value
   }
 
   /** Waits in a flight as long as this caller wants to. */
@@ -216,7 +229,9 @@ class Reads {
     }
   }
 
-  #deliver({ key, policy }, value, result, started) {
+  #deliver(call, value, result, started) {
+    const { key, policy } = call
+    if (result.refresh > 0) this.refresh(result.refresh, call)
     policy.scope.events.answered(keyOf(key), result)
     if (policy.onResult !== undefined) {
       const { outcome, tier, age } = result
@@ -224,6 +239,11 @@ class Reads {
     }
     return value
   }
+}
+
+/** The policy of a load for its caller alone: nothing is read, nothing stored. */
+function alone(policy) {
+  return { ...policy, ttl: 0, ttlGiven: 0 }
 }
 
 module.exports = { Reads }

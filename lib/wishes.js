@@ -1,0 +1,39 @@
+'use strict'
+// What a loader asks for its value through its context, over what its caller declared.
+
+const { CacheConfigError } = require('./errors.js')
+const { checkKey } = require('./options.js')
+const { storedTag } = require('./path.js')
+
+class Wishes {
+  isSkipped = false
+  ttl
+  #policy
+  #tags
+
+  constructor(policy) {
+    this.#policy = policy
+    this.ttl = policy.ttl
+  }
+
+  addTags(tags) {
+    if (tags.length === 0) return
+    for (const tag of tags) checkKey(tag, 'ctx.tag')
+    const { path } = this.#policy.scope
+    const stored = tags.map((tag) => storedTag(tag, path))
+    this.#tags = [...new Set([...(this.#tags ?? this.#policy.tags), ...stored])]
+    if (this.#tags.length > 1_000) throw new CacheConfigError(`at most 1,000 tags; got ${this.#tags.length}`)
+  }
+
+  lifetimes(random) {
+    return lifetimes(this.#policy, this.ttl, this.#tags ?? this.#policy.tags, random)
+  }
+}
+
+/** `jitter` shortens the ttl by a random share, so that entries made together do not expire together. */
+function lifetimes({ jitter, staleWhileRevalidate, staleIfError }, ttl, tags, random) {
+  const shortened = jitter === 0 ? ttl : Math.max(1, Math.floor(ttl * (1 - jitter * random())))
+  return { ttl: shortened, staleWhileRevalidate, staleIfError, tags }
+}
+
+module.exports = { Wishes, lifetimes }
