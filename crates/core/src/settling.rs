@@ -52,6 +52,16 @@ impl Settling {
         self.last.fetch_max(until, SeqCst);
     }
 
+    /// Whether a wait has ended since `began`: a loader that began before that may still name the tag it was for.
+    #[must_use]
+    pub fn any_ended(&self, began: Instant, now: Instant) -> bool {
+        if self.last.load(SeqCst) <= began {
+            return false;
+        }
+        let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        waits.names.values().any(|until| began < *until && *until <= now)
+    }
+
     /// Until when a load that began at `began` is not to be kept; `None`: it may be.
     #[must_use]
     pub fn until(&self, key: &str, names: impl Iterator<Item = NameHash>, began: Instant) -> Option<Instant> {

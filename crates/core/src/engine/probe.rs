@@ -204,7 +204,7 @@ impl Engine {
         if self.standing(load) != Standing::Stands || load.fenced || !is_alive(load, owner, now) {
             return false;
         }
-        if self.settles_until(load).is_some_and(|until| until <= now) {
+        if self.settles_until(load).is_some_and(|until| until <= now) || self.settling.any_ended(load.began, now) {
             // What it read may be from before its source had settled.
             return false;
         }
