@@ -5,6 +5,7 @@
 //!    batches · 4. [`config`] options · 5. [`text`] strings and bytes across the boundary · 6. [`runtime`] the thread
 //!    that engines run on · 7. [`farewell`] signals
 
+mod admin;
 mod config;
 pub mod farewell;
 mod fast;

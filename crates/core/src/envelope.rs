@@ -148,25 +148,32 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// [`Malformed`] when they are not an envelope of this format: to the caller a miss.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        if bytes.len() < HEADER || bytes[..2] != MAGIC {
-            return Err(Malformed("not an envelope"));
+        let (envelope, size) = Self::head(bytes)?;
+        if bytes.len() != size {
+            return Err(Malformed("wrong length"));
         }
-        if bytes[2] != FORMAT {
-            return Err(Malformed("unknown format"));
+        if checksum(bytes) != word(bytes, 88) {
+            return Err(Malformed("bad checksum"));
         }
-        let word = |at: usize| u64::from_le_bytes(array(bytes, at));
+        Ok(envelope)
+    }
+
+    /// Takes what lies before the payload apart, from at least the first [`Envelope::head_len`] bytes; and how long the
+    /// whole is. Nothing proves it: the checksum covers the payload too.
+    ///
+    /// # Errors
+    /// [`Malformed`] as in `decode`.
+    pub fn head(bytes: &'a [u8]) -> Result<(Self, usize), Malformed> {
+        let key_end = Self::head_len(bytes)?;
         let stamps = usize::from(u16::from_le_bytes(array(bytes, 6)));
-        let names_len = u32::from_le_bytes(array(bytes, 72)) as usize;
         let key_len = u32::from_le_bytes(array(bytes, 80)) as usize;
         let payload_len = u32::from_le_bytes(array(bytes, 84)) as usize;
         let names_at = HEADER + stamps * STAMP;
-        let key_at = names_at + names_len;
-        if bytes.len() != key_at + key_len + payload_len {
+        let key_at = key_end - key_len;
+        if bytes.len() < key_end {
             return Err(Malformed("wrong length"));
         }
-        if checksum(bytes) != word(88) {
-            return Err(Malformed("bad checksum"));
-        }
+        let word = |at: usize| word(bytes, at);
         let stamp = |at: usize| Stamp {
             name: NameHash(u128::from_le_bytes(array(bytes, at))),
             version: Version {
@@ -175,7 +182,7 @@ impl<'a> Envelope<'a> {
                 reign: word(at + 32),
             },
         };
-        Ok(Self {
+        let envelope = Self {
             marked_stale: bytes[3] != 0,
             codec: bytes[4],
             ascii: bytes[5] & ASCII != 0,
@@ -190,9 +197,27 @@ impl<'a> Envelope<'a> {
             stamps: (0..stamps).map(|n| stamp(HEADER + n * STAMP)).collect(),
             rules: word(64),
             names: &bytes[names_at..key_at],
-            key: std::str::from_utf8(&bytes[key_at..key_at + key_len]).map_err(|_| Malformed("key is not UTF-8"))?,
-            payload: &bytes[key_at + key_len..],
-        })
+            key: std::str::from_utf8(&bytes[key_at..key_end]).map_err(|_| Malformed("key is not UTF-8"))?,
+            payload: &bytes[key_end..],
+        };
+        Ok((envelope, key_end + payload_len))
+    }
+
+    /// How many bytes lie before the payload, from at least the first 96.
+    ///
+    /// # Errors
+    /// [`Malformed`] when they are not the beginning of an envelope of this format.
+    pub fn head_len(bytes: &[u8]) -> Result<usize, Malformed> {
+        if bytes.len() < HEADER || bytes[..2] != MAGIC {
+            return Err(Malformed("not an envelope"));
+        }
+        if bytes[2] != FORMAT {
+            return Err(Malformed("unknown format"));
+        }
+        let stamps = usize::from(u16::from_le_bytes(array(bytes, 6)));
+        let names_len = u32::from_le_bytes(array(bytes, 72)) as usize;
+        let key_len = u32::from_le_bytes(array(bytes, 80)) as usize;
+        Ok(HEADER + stamps * STAMP + names_len + key_len)
     }
 
     /// The id bytes as they lie, whatever the rest is: a malformed entry must be named to be replaced.
@@ -238,6 +263,10 @@ pub fn names_as_json(packed: &[u8]) -> String {
 fn checksum(bytes: &[u8]) -> u64 {
     let head = xxh3_64_with_seed(&bytes[4..88], u64::from(bytes[2]));
     xxh3_64_with_seed(&bytes[HEADER..], head)
+}
+
+fn word(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(array(bytes, at))
 }
 
 fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
@@ -292,6 +321,18 @@ mod tests {
         assert_eq!(envelope.policy.hard_ttl(), 360_000);
         assert_eq!((envelope.rules, tag_names(envelope.names)), (5, vec!["red", ""]));
         assert!(!envelope.marked_stale);
+    }
+
+    #[test]
+    fn the_head_is_read_without_the_payload() {
+        let whole = sample();
+        let len = Envelope::head_len(&whole).expect("our own bytes");
+
+        let (envelope, size) = Envelope::head(&whole[..len]).expect("our own bytes");
+
+        assert_eq!(size, whole.len());
+        assert_eq!((envelope.key, envelope.payload), ("builds:all", &[][..]));
+        assert!(Envelope::head(&whole[..len - 1]).is_err());
     }
 
     #[test]

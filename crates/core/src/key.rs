@@ -211,6 +211,21 @@ impl RedisKeys {
         Some((Push { name, kind, mode }, process))
     }
 
+    /// The pattern that all entries match, for SCAN.
+    #[must_use]
+    pub fn entries(&self) -> String {
+        format!("{}:e:{{*", self.prefix)
+    }
+
+    /// The letter of a name of this namespace: `e` an entry, `l` a lease, `t` versions, `v` a vehicle.
+    #[must_use]
+    pub fn kind_of(&self, name: &str) -> Option<char> {
+        let rest = name.strip_prefix(&*self.prefix)?.strip_prefix(':')?;
+        let mut letters = rest.chars();
+        let kind = letters.next()?;
+        (letters.as_str().starts_with(":{")).then_some(kind)
+    }
+
     /// Reads the hash out of a pushed lease name.
     #[must_use]
     pub fn parse_lease(&self, pushed: &str) -> Option<NameHash> {

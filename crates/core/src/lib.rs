@@ -2,7 +2,7 @@
 //!
 //! It knows no JavaScript. Read downward; a file uses only files below it in this list:
 //!
-//! 1. [`registry`] one engine per process and Redis
+//! 1. [`registry`] one engine per process and Redis · [`admin`] the operator's view, beside the engines
 //! 2. [`engine`] every decision: probe, lookup, lease, fill, set, invalidate, supervise, report
 //! 3. [`link`] what is known of the connection · [`breaker`] · [`journal`] · [`versions`] · [`retry`] · [`loads`] ·
 //!    [`settling`]
@@ -11,6 +11,7 @@
 //! 6. [`envelope`] an entry in Redis · [`epoch`] what still stands · [`freshness`] the rule
 //! 7. [`rules`] patterns · [`path`] views and versions · [`key`] names and hashes · [`glob`] · [`config`] · [`clock`]
 
+pub mod admin;
 pub mod breaker;
 pub mod clock;
 pub mod config;

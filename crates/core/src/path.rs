@@ -46,7 +46,7 @@ impl<'a> Path<'a> {
     }
 
     /// The stored name of the key without its version.
-    fn bare(&self) -> Cow<'a, str> {
+    pub(crate) fn bare(&self) -> Cow<'a, str> {
         if self.views.is_empty() && !self.key.starts_with('\0') {
             Cow::Borrowed(self.key)
         } else {
@@ -55,7 +55,7 @@ impl<'a> Path<'a> {
     }
 
     /// The views from the outermost on, each with all around it: as tags are named.
-    fn views(&self) -> impl Iterator<Item = &'a str> + '_ {
+    pub(crate) fn views(&self) -> impl Iterator<Item = &'a str> + '_ {
         let ends = self.views.match_indices('\0').skip(1).map(|(at, _)| at);
         let last = (!self.views.is_empty()).then_some(self.views.len());
         ends.chain(last).map(|end| &self.views[..end])

@@ -12,7 +12,7 @@ mod lease;
 mod lookup;
 mod probe;
 mod report;
-mod rules;
+pub(crate) mod rules;
 mod supervise;
 mod write;
 

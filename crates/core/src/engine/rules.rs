@@ -197,14 +197,14 @@ fn pattern_order(name: &NameHash, rule: &Rule) -> Order {
 }
 
 /// A rule and its number, as ZRANGEBYSCORE gives them; the floor, which lies beside them, is none.
-fn numbered_rule(pair: &Value) -> Option<(u64, Rule)> {
+pub(crate) fn numbered_rule(pair: &Value) -> Option<(u64, Rule)> {
     let Value::Array(pair) = pair else { return None };
     let [text, score] = &pair[..] else { return None };
     let text = std::str::from_utf8(bytes_of(text)?).ok()?;
     Some((number(score)?, Rule::parse(text)?))
 }
 
-fn number(score: &Value) -> Option<u64> {
+pub(crate) fn number(score: &Value) -> Option<u64> {
     match score {
         Value::Double(number) => Some(*number as u64),
         _ => None,

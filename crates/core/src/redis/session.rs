@@ -258,14 +258,14 @@ async fn open(config: &RedisConfig, tap: &Tap) -> Result<Wire, Fault> {
 }
 
 /// Who a server is.
-struct Identity {
-    reign: Reign,
+pub(crate) struct Identity {
+    pub reign: Reign,
     /// Server time minus local time, ms.
-    offset: i64,
-    server: String,
+    pub offset: i64,
+    pub server: String,
 }
 
-async fn identify(wire: &Wire, clock: &dyn Clock, budget: &mut Budget) -> Result<Identity, Fault> {
+pub(crate) async fn identify(wire: &Wire, clock: &dyn Clock, budget: &mut Budget) -> Result<Identity, Fault> {
     let mut pipeline = redis::pipe();
     pipeline.cmd("INFO").arg("server");
     pipeline.cmd("INFO").arg("replication");

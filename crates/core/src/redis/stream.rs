@@ -54,7 +54,10 @@ pub async fn open(config: &RedisConfig) -> io::Result<(CountingStream, Arrived)>
 }
 
 /// Small commands leave at once; a peer that vanished is noticed by the kernel too, not only by heartbeats.
-fn tune(tcp: &TcpStream) -> io::Result<()> {
+///
+/// # Errors
+/// When the system refuses an option.
+pub fn tune(tcp: &TcpStream) -> io::Result<()> {
     tcp.set_nodelay(true)?;
     let socket = socket2::SockRef::from(tcp);
     let keepalive = socket2::TcpKeepalive::new()

@@ -1,0 +1,316 @@
+//! What this Redis allows: every step an engine takes, taken once and told apart. Facts only; the words, and what to
+//! do, are the tool's.
+
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use redis::{PushInfo, PushKind, Value};
+use serde_json::{json, Value as Json};
+
+use super::connect::{open, open_plain, place, Unreached};
+use super::dryrun::{dry_run, Scratch};
+use super::facts::{self, Info};
+use super::needs::{self, On, Trial, TRIALS};
+use super::reach::{ms, reach};
+use crate::clock::SystemClock;
+use crate::config::{Address, CoherenceMode, RedisConfig};
+use crate::key::RedisKeys;
+use crate::redis::fault::Fault;
+use crate::redis::script::{Script, ScriptCall};
+use crate::redis::session::Session;
+use crate::redis::wire::{Budget, Wire};
+
+/// Round trips measured, and the time they may take.
+const PINGS: usize = 200;
+const PINGING: Duration = Duration::from_secs(1);
+
+/// Probes a Redis for a namespace. Takes one to some seconds; what cannot be asked is null.
+pub async fn probe(config: &RedisConfig, namespace: &str) -> Json {
+    let keys = RedisKeys::new(namespace);
+    let user = needs::user_of(config);
+    let mut report = json!({
+        "endpoint": {
+            "place": place(&config.address),
+            "isUnix": matches!(config.address, Address::Unix(_)),
+            "isTls": matches!(&config.address, Address::Tcp { tls: Some(_), .. }),
+            "db": config.db,
+            "user": user,
+            "hasPassword": config.password.is_some(),
+        },
+        "namespace": namespace,
+        "timeouts": {
+            "connect": config.connect_timeout.as_millis() as u64,
+            "command": config.command_timeout.as_millis() as u64,
+        },
+        "reach": reach(config).await,
+        "pings": null, "server": null, "clock": null, "commands": null, "scripts": null, "tracking": null, "session": null,
+    });
+    let pushes = Arc::new(Pushes::default());
+    let (wire, hello) = greet(config, &pushes).await;
+    report["hello"] = hello;
+    let Some(wire) = wire else {
+        return report;
+    };
+    let has_resp3 = report["hello"]["isResp3"] == json!(true);
+    if let Err(fault) = look(&wire, config, &keys, &pushes, has_resp3, &mut report).await {
+        report["lost"] = json!(fault.to_string());
+    }
+    report["session"] = session(config, &keys).await;
+    report
+}
+
+async fn look(
+    wire: &Wire,
+    config: &RedisConfig,
+    keys: &RedisKeys,
+    pushes: &Arc<Pushes>,
+    has_resp3: bool,
+    report: &mut Json,
+) -> Result<(), Fault> {
+    report["pings"] = pings(wire, config).await?;
+    report["server"] = server(wire, config).await?;
+    report["clock"] = clock(wire, config).await?;
+    report["commands"] = commands(wire, keys, config).await?;
+    let scratch = Scratch::new(keys);
+    let scripts = dry_run(wire, &scratch, &mut Budget::new(config.connect_timeout)).await;
+    scratch.remove(wire, &mut Budget::new(config.connect_timeout)).await;
+    report["scripts"] = scripts?;
+    if has_resp3 {
+        report["tracking"] = tracking(wire, keys, pushes, config).await?;
+    }
+    Ok(())
+}
+
+/// The connection, and how it was greeted: with HELLO, or without where that was refused.
+async fn greet(config: &RedisConfig, pushes: &Arc<Pushes>) -> (Option<Wire>, Json) {
+    let tap = Arc::clone(pushes);
+    let refused = match open(config, move |info| tap.note(&info)).await {
+        Ok(wire) => return (Some(wire), json!({ "isResp3": true })),
+        Err(refused) => refused,
+    };
+    let error = refused.to_string();
+    let kind = match refused {
+        Unreached::Socket(_) => "socket",
+        Unreached::Silent => "silent",
+        Unreached::Greeting(_) => "refused",
+        Unreached::NoHello => "unknown",
+    };
+    let plain = match refused {
+        Unreached::Greeting(_) | Unreached::NoHello => open_plain(config).await.ok(),
+        Unreached::Socket(_) | Unreached::Silent => None,
+    };
+    (plain, json!({ "isResp3": false, "error": error, "kind": kind }))
+}
+
+/// Round trips one after the other, ms.
+async fn pings(wire: &Wire, config: &RedisConfig) -> Result<Json, Fault> {
+    let mut times = Vec::with_capacity(PINGS);
+    let began = Instant::now();
+    while times.len() < PINGS && (times.len() < 3 || began.elapsed() < PINGING) {
+        let sent = Instant::now();
+        let replies = wire
+            .send(redis::pipe().cmd("PING"), &mut Budget::new(config.connect_timeout))
+            .await?;
+        if let Some(error) = facts::error(&replies[0]) {
+            return Ok(json!({ "error": error }));
+        }
+        times.push(sent.elapsed());
+    }
+    times.sort_unstable();
+    let at = |share: f64| ms(times[((times.len() - 1) as f64 * share).round() as usize]);
+    Ok(json!({ "count": times.len(), "p50": at(0.5), "p99": at(0.99), "max": at(1.0) }))
+}
+
+/// Who the server is, from INFO; `CONFIG GET` where INFO tells no policy.
+async fn server(wire: &Wire, config: &RedisConfig) -> Result<Json, Fault> {
+    let mut pipeline = redis::pipe();
+    for section in ["server", "replication", "memory", "cluster"] {
+        pipeline.cmd("INFO").arg(section);
+    }
+    pipeline.cmd("ROLE");
+    pipeline.cmd("CONFIG").arg("GET").arg("maxmemory-policy");
+    let replies = wire.send(&pipeline, &mut Budget::new(config.connect_timeout)).await?;
+    if let Some(error) = facts::error(&replies[0]) {
+        return Ok(json!({ "error": error }));
+    }
+    let info = Info::of(&replies[..4]);
+    let role_said = match &replies[4] {
+        Value::Array(parts) => parts.first().and_then(facts::text),
+        _ => None,
+    };
+    Ok(json!({
+        "version": info.get("valkey_version").or(info.get("redis_version")),
+        "product": info.get("server_name").unwrap_or("redis"),
+        "mode": info.get("redis_mode").or(info.get("server_mode")),
+        "isCluster": info.get("cluster_enabled") == Some("1"),
+        "role": role_said.as_deref().or(info.get("role")),
+        "hasRunId": info.get("run_id").is_some() && info.get("master_replid").is_some(),
+        "replicas": info.number("connected_slaves"),
+        "isLoading": info.get("loading") == Some("1"),
+        "memoryUsed": info.number("used_memory"),
+        "memoryMax": info.number("maxmemory"),
+        "policy": info.get("maxmemory_policy").map(ToOwned::to_owned).or_else(|| policy(&replies[5])),
+    }))
+}
+
+fn policy(reply: &Value) -> Option<String> {
+    match reply {
+        Value::Map(pairs) => facts::text(&pairs.first()?.1),
+        Value::Array(parts) => facts::text(parts.get(1)?),
+        _ => None,
+    }
+}
+
+/// The server's clock minus this machine's, ms, taken at the middle of the round trip.
+async fn clock(wire: &Wire, config: &RedisConfig) -> Result<Json, Fault> {
+    let sent = SystemTime::now();
+    let replies = wire
+        .send(redis::pipe().cmd("TIME"), &mut Budget::new(config.connect_timeout))
+        .await?;
+    if let Some(error) = facts::error(&replies[0]) {
+        return Ok(json!({ "error": error }));
+    }
+    let micros = |time: SystemTime| {
+        time.duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_micros() as i64)
+    };
+    let here = i64::midpoint(micros(sent), micros(SystemTime::now()));
+    Ok(json!({ "offset": facts::time(&replies[0]).map(|there| (there - here) / 1_000) }))
+}
+
+/// Each command that is needed, tried alone: `[{ name, error }]`, error null where it is allowed.
+async fn commands(wire: &Wire, keys: &RedisKeys, config: &RedisConfig) -> Result<Json, Fault> {
+    let scratch = Scratch::new(keys);
+    let mut pipeline = redis::pipe();
+    for trial in TRIALS {
+        pipeline.add_command(command(trial, &scratch));
+    }
+    let replies = wire.send(&pipeline, &mut Budget::new(config.connect_timeout)).await?;
+    scratch.remove(wire, &mut Budget::new(config.connect_timeout)).await;
+    let told = TRIALS.iter().zip(&replies).map(|(trial, reply)| {
+        let error = facts::error(reply).filter(|error| !error.starts_with("NOSCRIPT"));
+        json!({ "name": trial.name, "error": error })
+    });
+    Ok(told.collect())
+}
+
+fn command(trial: &Trial, scratch: &Scratch) -> redis::Cmd {
+    let (verb, rest) = trial.words.split_first().expect("a trial has a verb");
+    let mut command = redis::cmd(verb);
+    let rest = match rest.split_first() {
+        // Of a command with a subcommand the key is the third word.
+        Some((sub, rest)) if trial.on == On::Text && trial.name.contains('|') => {
+            command.arg(*sub);
+            rest
+        }
+        _ => rest,
+    };
+    match trial.on {
+        On::Nothing => {}
+        On::Text => {
+            command.arg(&scratch.entry);
+        }
+        On::Sorted => {
+            command.arg(&scratch.rules);
+        }
+    }
+    for word in rest {
+        command.arg(*word);
+    }
+    command
+}
+
+/// Whether pushes can be asked for, and whether one arrives.
+async fn tracking(wire: &Wire, keys: &RedisKeys, pushes: &Arc<Pushes>, config: &RedisConfig) -> Result<Json, Fault> {
+    let budget = || Budget::new(config.connect_timeout);
+    let ask = |words: &'static [&'static str]| {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("CLIENT").arg(words);
+        pipeline
+    };
+    let mut pipeline = ask(&["TRACKING", "ON", "OPTIN"]);
+    pipeline.cmd("CLIENT").arg("CACHING").arg("YES");
+    let optin = wire.send(&pipeline, &mut budget()).await?;
+    wire.send(&ask(&["TRACKING", "OFF"]), &mut budget()).await?;
+    let mut broadcast = ask(&["TRACKING", "ON", "BCAST", "PREFIX"]);
+    broadcast.arg(keys.push_prefix());
+    let bcast = wire.send(&broadcast, &mut budget()).await?;
+    let mut told = json!({
+        "optin": facts::error(&optin[0]),
+        "caching": facts::error(&optin[1]),
+        "bcast": facts::error(&bcast[0]),
+        "push": null,
+    });
+    if facts::error(&bcast[0]).is_none() {
+        told["push"] = push(wire, keys, pushes, config).await?;
+        wire.send(&ask(&["TRACKING", "OFF"]), &mut budget()).await?;
+    }
+    Ok(told)
+}
+
+/// Sends a push to itself by the script of an invalidation, and waits for it.
+async fn push(wire: &Wire, keys: &RedisKeys, pushes: &Pushes, config: &RedisConfig) -> Result<Json, Fault> {
+    let vehicle = Scratch::new(keys).vehicle;
+    let name = || vehicle.clone();
+    let call = ScriptCall::new(Script::InvalidateKey)
+        .key(name())
+        .key(name())
+        .key(name())
+        .key(name());
+    let call = call.number(0).number(0);
+    let before = pushes.seen();
+    let sent = Instant::now();
+    let replies = wire.scripts(&[call], &mut Budget::new(config.connect_timeout)).await?;
+    if let Some(error) = facts::error(&replies[0]) {
+        return Ok(json!({ "error": error }));
+    }
+    let arrived = tokio::time::timeout(config.connect_timeout / 2, pushes.more_than(before)).await;
+    Ok(match arrived {
+        Ok(()) => json!({ "ms": ms(sent.elapsed()) }),
+        Err(_) => json!({ "error": "none arrived" }),
+    })
+}
+
+/// What an engine makes of it: the very code that an application runs.
+async fn session(config: &RedisConfig, keys: &RedisKeys) -> Json {
+    let config = RedisConfig {
+        coherence: CoherenceMode::Auto,
+        ..config.clone()
+    };
+    let connecting = Session::connect(&config, keys, &SystemClock, Arc::new(|_| {}));
+    match tokio::time::timeout(config.connect_timeout, connecting).await {
+        Ok(Ok(session)) => json!({
+            "isTracking": session.coherence.is_some(),
+            "refused": session.tracking_refused,
+        }),
+        Ok(Err(fault)) => json!({ "error": fault.to_string() }),
+        Err(_) => json!({ "error": Fault::Timeout.to_string() }),
+    }
+}
+
+/// Counts the pushes of invalidations.
+#[derive(Debug, Default)]
+struct Pushes {
+    count: AtomicU64,
+    more: tokio::sync::Notify,
+}
+
+impl Pushes {
+    fn note(&self, info: &PushInfo) {
+        if info.kind == PushKind::Invalidate {
+            self.count.fetch_add(1, SeqCst);
+            self.more.notify_one();
+        }
+    }
+
+    fn seen(&self) -> u64 {
+        self.count.load(SeqCst)
+    }
+
+    async fn more_than(&self, count: u64) {
+        while self.seen() <= count {
+            self.more.notified().await;
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! `top`: one look at the server, and a little of the namespace each time.
+//!
+//! Counting entries means walking all keys; so each look walks some pages of them, in the order of their hashes, which is
+//! as good as drawn by lot, and the share of ours among them tells how many there are. A small database is walked whole
+//! each time, and the count is exact.
+
+use std::time::{Duration, Instant};
+
+use redis::Value;
+use serde_json::{json, Map, Value as Json};
+
+use super::facts::{self, Info};
+use super::visit::Visit;
+use crate::redis::fault::{fault_of, Fault};
+
+const PAGE: usize = 1_000;
+/// What one look may walk: pages, and time.
+const PAGES: usize = 10;
+const WALK: Duration = Duration::from_millis(150);
+/// Keys of ours whose size is asked for in one look.
+const SIZED: usize = 32;
+/// Sizes that are remembered: older looks count less.
+const REMEMBERED: f64 = 512.0;
+
+#[derive(Debug, Default)]
+pub struct Sampler {
+    cursor: Option<String>,
+    walk: Walk,
+    /// The walk before this one, whole.
+    last: Option<Walk>,
+    sizes: Sizes,
+}
+
+/// What was met on a walk.
+#[derive(Clone, Copy, Debug, Default)]
+struct Walk {
+    keys: u64,
+    entries: u64,
+    leases: u64,
+    versions: u64,
+    is_whole: bool,
+}
+
+/// A mean that forgets.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sizes {
+    weight: f64,
+    sum: f64,
+}
+
+impl Sampler {
+    /// # Errors
+    /// When Redis does not answer, or refuses.
+    pub async fn sample(&mut self, visit: &Visit) -> Result<Json, Fault> {
+        let mut report = server(visit).await?;
+        let walked = self.walk(visit).await?;
+        self.weigh(&walked, visit).await?;
+        report["namespace"] = self.told();
+        Ok(report)
+    }
+
+    /// Walks some pages; names of ours that were met.
+    async fn walk(&mut self, visit: &Visit) -> Result<Vec<String>, Fault> {
+        let began = Instant::now();
+        let mut ours = Vec::new();
+        for _ in 0..PAGES {
+            let mut pipeline = redis::pipe();
+            pipeline.cmd("SCAN").arg(self.cursor.as_deref().unwrap_or("0"));
+            pipeline.arg("COUNT").arg(PAGE);
+            let reply = visit.send(&pipeline).await?.pop().unwrap_or(Value::Nil);
+            if let Some(fault) = fault_of(&reply) {
+                return Err(fault);
+            }
+            let (cursor, names) = page(reply);
+            self.walk.note(names, visit, &mut ours);
+            self.cursor = cursor;
+            if self.cursor.is_none() {
+                self.walk.is_whole = true;
+                self.last = Some(std::mem::take(&mut self.walk));
+                break;
+            }
+            if began.elapsed() > WALK {
+                break;
+            }
+        }
+        Ok(ours)
+    }
+
+    async fn weigh(&mut self, ours: &[String], visit: &Visit) -> Result<(), Fault> {
+        let mut pipeline = redis::pipe();
+        let step = (ours.len() / SIZED).max(1);
+        for name in ours.iter().step_by(step).take(SIZED) {
+            pipeline.cmd("MEMORY").arg("USAGE").arg(name);
+        }
+        // One that is refused, or has gone meanwhile, tells nothing.
+        for reply in visit.send(&pipeline).await? {
+            if let Value::Int(size) = reply {
+                self.sizes.add(size as f64);
+            }
+        }
+        Ok(())
+    }
+
+    /// The share of ours among the keys that were met; the tool knows how many keys there are.
+    fn told(&self) -> Json {
+        let walk = match self.last {
+            Some(last) if self.walk.keys < (PAGE * PAGES) as u64 => last,
+            _ => self.walk,
+        };
+        json!({
+            "keys": walk.keys,
+            "entries": walk.entries,
+            "leases": walk.leases,
+            "versions": walk.versions,
+            "isWhole": walk.is_whole,
+            "meanSize": self.sizes.mean(),
+        })
+    }
+}
+
+impl Walk {
+    fn note(&mut self, names: Vec<String>, visit: &Visit, ours: &mut Vec<String>) {
+        self.keys += names.len() as u64;
+        for name in names {
+            match visit.keys.kind_of(&name) {
+                Some('e') => self.entries += 1,
+                Some('l') => self.leases += 1,
+                Some('t') => self.versions += 1,
+                _ => continue,
+            }
+            ours.push(name);
+        }
+    }
+}
+
+impl Sizes {
+    fn add(&mut self, size: f64) {
+        let keep = 1.0 - 1.0 / REMEMBERED;
+        self.weight = self.weight * keep + 1.0;
+        self.sum = self.sum * keep + size;
+    }
+
+    fn mean(&self) -> Option<f64> {
+        (self.weight > 0.0).then(|| self.sum / self.weight)
+    }
+}
+
+fn page(reply: Value) -> (Option<String>, Vec<String>) {
+    let Value::Array(parts) = reply else {
+        return (None, Vec::new());
+    };
+    let cursor = parts.first().and_then(facts::text).filter(|cursor| cursor != "0");
+    let names = match parts.get(1) {
+        Some(Value::Array(names)) => names.iter().filter_map(facts::text).collect(),
+        _ => Vec::new(),
+    };
+    (cursor, names)
+}
+
+/// Counters of the server since its start, and its state.
+async fn server(visit: &Visit) -> Result<Json, Fault> {
+    let mut pipeline = redis::pipe();
+    for section in ["server", "clients", "memory", "stats", "commandstats"] {
+        pipeline.cmd("INFO").arg(section);
+    }
+    pipeline.cmd("TIME").cmd("DBSIZE");
+    let replies = visit.send(&pipeline).await?;
+    if let Some(fault) = fault_of(&replies[0]) {
+        return Err(fault);
+    }
+    let info = Info::of(&replies[..5]);
+    let number = |name| info.number(name);
+    let commands: Map<String, Json> = info.fields().filter_map(calls).collect();
+    Ok(json!({
+        "time": facts::time(&replies[5]),
+        "version": info.get("valkey_version").or(info.get("redis_version")),
+        "uptime": number("uptime_in_seconds"),
+        "clients": number("connected_clients"),
+        "tracking": number("tracking_clients"),
+        "memoryUsed": number("used_memory"),
+        "memoryMax": number("maxmemory"),
+        "commandCount": number("total_commands_processed"),
+        "hits": number("keyspace_hits"),
+        "misses": number("keyspace_misses"),
+        "evicted": number("evicted_keys"),
+        "expired": number("expired_keys"),
+        "keys": facts::number(&replies[6]),
+        "commands": commands,
+    }))
+}
+
+/// `cmdstat_get:calls=12,usec=…`; a subcommand is named with a bar.
+fn calls((name, value): (&str, &str)) -> Option<(String, Json)> {
+    let command = name.strip_prefix("cmdstat_")?;
+    let calls = value.strip_prefix("calls=")?.split(',').next()?;
+    Some((command.to_owned(), json!(calls.parse::<u64>().ok()?)))
+}
