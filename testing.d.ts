@@ -51,8 +51,7 @@ export interface TestCache extends Cache {
    */
   idle(): Promise<void>
   /**
-   * How often a loader ran for the key, as `ctx.key` names it (in whatever view and version), also when it failed;
-   * without a key: all of them.
+   * How often a loader ran for the key, as `ctx.key` names it, also when it failed; without a key: all of them.
    *
    * @throws {CacheConfigError} synchronously
    */

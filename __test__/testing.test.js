@@ -231,25 +231,6 @@ test('loads counts the runs of loaders by key, failed ones too, and joined calle
   assert.throws(() => cache.loads(1), CacheConfigError)
 })
 
-test('loads counts a key in all its versions', async (t) => {
-  const cache = open(t)
-  for (const version of [1, 2, 1]) await cache.getOrSet('k', counted('v'), { version })
-
-  assert.equal(cache.loads('k'), 2)
-})
-
-test('events tell durations of the clock of the cache', async (t) => {
-  const cache = open(t)
-  const told = []
-  cache.on('loadError', (event) => told.push(event))
-  cache.getOrSet('k', never, { loadTimeout: '2s' }).catch(() => {})
-
-  await cache.advance('1m')
-
-  assert.equal(told.length, 1)
-  assert.equal(told[0].duration, 2_000)
-})
-
 test('every cache for tests has an engine of its own, also with equal options', async (t) => {
   const options = { namespace: 'same', memory: { maxBytes: 1_000_000 } }
   const [one, other] = [open(t, options), open(t, options)]

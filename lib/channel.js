@@ -12,6 +12,7 @@ const { bidFarewell } = require('./farewell.js')
 const { SYSTEM } = require('./host.js')
 const { Log } = require('./log.js')
 const { ANSWER, HEAD, MOST, NOTICES, STRIDE, answerAt } = require('./numbers.js')
+const { nativeRedis } = require('./options/native.js')
 
 /** Numbers of our own questions; the core numbers loads from 1. */
 const FIRST_OWN = 2 ** 52
@@ -290,34 +291,6 @@ function keepResolve(resolve) {
 
 function flush(channel) {
   channel.flush()
-}
-
-function nativeRedis(redis) {
-  const given = (value) => (value === null ? undefined : value)
-  const { tls } = redis
-  return {
-    host: given(redis.host),
-    port: given(redis.port),
-    path: given(redis.path),
-    username: given(redis.username),
-    password: given(redis.password),
-    db: redis.db,
-    tls:
-      tls === null
-        ? undefined
-        : {
-            ca: given(tls.ca),
-            cert: given(tls.cert),
-            key: given(tls.key),
-            servername: given(tls.servername),
-            rejectUnauthorized: tls.rejectUnauthorized,
-          },
-    connectTimeout: redis.connectTimeout,
-    commandTimeout: redis.commandTimeout,
-    maxUnverified: redis.maxUnverified,
-    isolated: redis.isolated,
-    coherence: redis.coherence,
-  }
 }
 
 module.exports = { Channel }

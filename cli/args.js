@@ -1,0 +1,93 @@
+'use strict'
+// The command line as a command, its words and its options. Every misuse is one sentence and exit code 2.
+
+const { parseArgs } = require('node:util')
+const { refuseName } = require('../lib/options/check.js')
+
+const GLOBAL = {
+  redis: { type: 'string' },
+  namespace: { type: 'string' },
+  'tls-ca': { type: 'string' },
+  'tls-cert': { type: 'string' },
+  'tls-key': { type: 'string' },
+  json: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+  version: { type: 'boolean' },
+}
+
+/** The command line is wrong: nothing was done. */
+class UsageError extends Error {
+  /** @param {string} [command] whose help the message names */
+  constructor(message, command) {
+    super(message)
+    this.command = command
+  }
+}
+
+/** Something was asked for and is not there, or could not be done: one sentence, exit code 1. */
+class Failure extends Error {}
+
+/**
+ * The first word that is no option, and no value of one: the command. It stands first as a rule; else all commands must
+ * be asked which options have values.
+ */
+function findCommand(argv, commands) {
+  if (Object.hasOwn(commands, argv[0] ?? '')) return { value: argv[0], index: 0 }
+  const options = Object.assign({}, ...Object.values(commands).map((command) => command.options), GLOBAL)
+  const { tokens } = parseArgs({ args: argv, options, strict: false, allowPositionals: true, tokens: true })
+  return tokens.find((token) => token.kind === 'positional')
+}
+
+function refuseToken(token, options, command) {
+  const known = options[token.name]
+  try {
+    if (known === undefined)
+      refuseName(
+        token.rawName,
+        Object.keys(options).map((name) => `--${name}`),
+      )
+  } catch (error) {
+    throw new UsageError(error.message, command)
+  }
+  if (known.type === 'boolean' && token.value !== undefined) {
+    throw new UsageError(`option '--${token.name}' takes no value; got '${token.value}'`, command)
+  }
+  if (known.type === 'string' && (token.value === undefined || token.value === '')) {
+    throw new UsageError(`option '--${token.name}' needs a value`, command)
+  }
+}
+
+/** Values by name; options with `multiple` are lists. */
+function readOptions(tokens, options, command) {
+  const values = {}
+  for (const token of tokens) {
+    if (token.kind !== 'option') continue
+    refuseToken(token, options, command)
+    const value = token.value ?? true
+    if (options[token.name].multiple) values[token.name] = [...(values[token.name] ?? []), value]
+    else values[token.name] = value
+  }
+  return values
+}
+
+/**
+ * @param {string[]} argv without node and script
+ * @param {Record<string, { options: object }>} commands
+ * @returns {{ name?: string, values: Record<string, any>, words: string[] }}
+ * @throws {UsageError}
+ */
+function parse(argv, commands) {
+  const first = findCommand(argv, commands)
+  const name = first?.value
+  if (name !== undefined && !Object.hasOwn(commands, name)) {
+    const names = Object.keys(commands).join(', ')
+    throw new UsageError(`'${name.slice(0, 60)}' is no command; there are: ${names}`)
+  }
+  const options = { ...(name === undefined ? {} : commands[name].options), ...GLOBAL }
+  const rest = first === undefined ? argv : argv.toSpliced(first.index, 1)
+  const { tokens } = parseArgs({ args: rest, options, strict: false, allowPositionals: true, tokens: true })
+  const words = tokens.filter((token) => token.kind === 'positional').map((token) => token.value)
+  return { name, values: readOptions(tokens, options, name), words }
+}
+
+module.exports = { parse, UsageError, Failure }

@@ -1,0 +1,40 @@
+'use strict'
+// Any value as JSON, for machines that read it: what JSON has no form for becomes the nearest thing it has.
+
+const { types } = require('node:util')
+
+function convert(value) {
+  if (typeof value === 'bigint') return String(value)
+  if (typeof value !== 'object' || value === null) return value
+  if (types.isMap(value)) return [...value]
+  if (types.isSet(value)) return [...value]
+  if (types.isRegExp(value)) return String(value)
+  if (types.isNativeError(value)) return { name: value.name, message: value.message }
+  if (types.isArrayBuffer(value)) return Buffer.from(value).toString('base64')
+  if (ArrayBuffer.isView(value)) return bytesOf(value)
+  return value
+}
+
+function bytesOf(view) {
+  if (types.isTypedArray(view) && !types.isUint8Array(view)) return [...view]
+  return Buffer.from(view.buffer, view.byteOffset, view.byteLength).toString('base64')
+}
+
+/** One line of JSON; what refers to itself ends in '[Circular]'. */
+function toJson(value) {
+  const above = []
+  // `this` is the object that holds the member: what is not above it was left.
+  const text = JSON.stringify(value, function replace(key, seen) {
+    // A Buffer and a Date have been through toJSON by now: the member itself is what counts.
+    const member = types.isUint8Array(this[key]) ? this[key] : seen
+    while (above.length > 0 && above.at(-1) !== this) above.pop()
+    const converted = convert(member)
+    if (typeof converted !== 'object' || converted === null) return converted
+    if (above.includes(converted)) return '[Circular]'
+    above.push(converted)
+    return converted
+  })
+  return text ?? 'null'
+}
+
+module.exports = { toJson }
