@@ -277,6 +277,12 @@ export interface InvalidateTarget {
   keys?: readonly string[] | undefined
   tag?: string | undefined
   tags?: readonly string[] | undefined
+  /**
+   * Every key that the glob matches: `*` any run of characters, `?` one, `[abc]` `[a-z]` `[^a]` one of a set, `\` before
+   * what is meant as it is. O(1) whatever there is: a rule that reads are held against. It sees the keys of this cache
+   * (or view), in every `version`. At most 8 KiB. Peers hear of it one round trip later than of a tag.
+   */
+  pattern?: string | undefined
   /** Everything in the namespace; O(1). */
   all?: true | undefined
 }
@@ -286,6 +292,12 @@ export interface InvalidateOptions {
   mode?: 'remove' | 'stale' | undefined
   /** Reject with {@link CacheRedisError} when Redis could not be reached; it is queued all the same. @default false */
   strict?: boolean | undefined
+  /**
+   * For a source that lags behind the write (a read replica, say): loads that begin within it are returned and shared,
+   * but stored nowhere, in any process. 0 to `'30s'`; with mode 'remove' only. A `set` is stored all the same.
+   * @default 0
+   */
+  settle?: Duration | undefined
 }
 
 export interface InvalidateReceipt {

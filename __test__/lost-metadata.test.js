@@ -13,6 +13,7 @@ const TARGETS = [
   ['key', 'k'],
   ['tag', { tag: 'red' }],
   ['all', { all: true }],
+  ['pattern', { pattern: '?' }],
 ]
 
 async function fleet(t, count = 2) {
@@ -125,7 +126,7 @@ describe('lost metadata', { concurrency: 3 }, () => {
     await allRead(t, peers, options, 'new')
   })
 
-  for (const mode of ['tag', 'all']) {
+  for (const mode of ['tag', 'all', 'pattern']) {
     test(`I7 metadata may vanish: deleted and flushed at random under random writes by ${mode}`, async (t) => {
       const source = await useRedis(t)
       const redis = await useRedis(t)

@@ -261,7 +261,7 @@ test('a key is non-empty, valid Unicode, at most 8 KiB of UTF-8', () => {
 })
 
 test('an invalidation target is the union of its members', () => {
-  const plain = { keys: [], tags: [], all: false, mode: 'remove', strict: false }
+  const plain = { keys: [], tags: [], patterns: [], all: false, mode: 'remove', strict: false, settle: 0 }
   const cases = [
     ['k', undefined, { keys: ['k'] }],
     [{ key: 'k' }, {}, { keys: ['k'] }],
@@ -272,6 +272,7 @@ test('an invalidation target is the union of its members', () => {
     ],
     [{ all: true, tag: undefined }, { mode: 'stale' }, { all: true, mode: 'stale' }],
     [{ keys: [] }, { mode: undefined, strict: undefined }, {}],
+    [{ pattern: 'a[b-c]*' }, { settle: '2s' }, { patterns: ['a[b-c]*'], settle: 2_000 }],
     [{ keys: numbered(2_000) }, undefined, { keys: numbered(2_000) }],
   ]
 
@@ -293,9 +294,12 @@ test('a target that names nothing, or something unknown, is refused', () => {
     [{ keys: ['a', 1] }, undefined, /^keys\[1\] must be a non-empty string; got 1/],
     [{ tags: [''] }, undefined, /^tags\[0\] must be/],
     [{ all: false }, undefined, /^target\.all must be true or absent; got false/],
-    [{ pattern: 'a*' }, undefined, /option 'target\.pattern' is not supported yet/],
+    [{ pattern: 'a[b' }, undefined, /pattern must be a glob \(a '\[' that nothing closes\).*got 'a\[b'/],
+    [{ pattern: 'a\\' }, undefined, /pattern must be a glob \(it ends in/],
+    [{ pattern: '' }, undefined, /pattern must be a non-empty string/],
     [{ tga: 'a' }, undefined, /unknown option 'target\.tga' \(did you mean 'tag'/],
-    ['k', { settle: '1s' }, /option 'settle' is not supported yet/],
+    ['k', { settle: '31s' }, /settle must be an integer number of milliseconds.*from 0 to 30s.*got '31s'/],
+    ['k', { settle: '1s', mode: 'stale' }, /settle must be absent with mode 'stale'/],
     ['k', { mode: 'soft' }, /^mode must be 'remove' or 'stale'; got 'soft'/],
     ['k', { strict: 1 }, /^strict must be true or false; got 1/],
     ['k', 'stale', /^invalidate options must be an object/],

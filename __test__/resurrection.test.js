@@ -17,6 +17,7 @@ const OVERTAKERS = {
   tag: (cache) => cache.invalidate({ tag: 'red' }),
   [LATE]: (cache) => cache.invalidate({ tag: 'late' }),
   all: (cache) => cache.invalidate({ all: true }),
+  'a pattern': (cache) => cache.invalidate({ pattern: '[jk]*' }),
 }
 const OPTIONS = { tags: ['red'], loadTimeout: '8s' }
 /** A read that came after an invalidation does not wait for the load before it. (Of LATE nobody can know yet.) */

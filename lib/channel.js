@@ -139,7 +139,7 @@ class Channel {
   }
 
   /** @returns {Promise<{ state: 'applied' | 'queued' | 'off', why?: string }> | undefined} undefined: done, no Redis */
-  invalidate({ keys, tags, patterns = [], all, mode, settle = 0 }) {
+  invalidate({ keys, tags, patterns, all, mode, settle }) {
     const id = this.#next++
     const stale = mode === 'stale'
     if (this.#native.invalidate(id, { keys, tags, patterns, all, stale, settle })) return undefined

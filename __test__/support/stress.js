@@ -15,8 +15,12 @@ const FORGET = {
   tag: (cache, key) => cache.invalidate({ tag: tagOf(key) }),
   late: (cache, key) => cache.invalidate({ tag: tagOf(key) }),
   all: (cache) => cache.invalidate({ all: true }),
+  pattern: (cache, key) => cache.invalidate({ pattern: pick(patternsOf(key)) }),
   set: (cache, key, version, options) => cache.set(key, version, options),
 }
+
+/** Patterns that match the key, and some of them others. */
+const patternsOf = (key) => [key, `${key.slice(0, 2)}*`, `?${key.slice(1)}`, `*${key.at(-1)}`, `[a-k]${key.slice(1)}*`]
 
 /** Four keys share a tag. */
 const tagOf = (key) => `tag ${Number(key.slice(1)) % 5}`
