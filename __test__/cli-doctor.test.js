@@ -2,13 +2,20 @@
 // `tidecache doctor` on servers that differ: what it says of each is what an application then finds.
 
 const assert = require('node:assert/strict')
+const { execFileSync, spawn, spawnSync } = require('node:child_process')
+const { mkdtempSync, writeFileSync } = require('node:fs')
+const { tmpdir } = require('node:os')
+const { join } = require('node:path')
 const { test } = require('node:test')
 const { runCli } = require('./support/cli.js')
-const { freshNamespace } = require('./support/kit.js')
+const { eventually, freshNamespace } = require('./support/kit.js')
 const { freePort } = require('./support/ports.js')
 const { useProxy } = require('./support/proxy.js')
-const { useRedis } = require('./support/redis.js')
+const { adopt, adoptFolder } = require('./support/reaper.js')
+const { serverCommand, useRedis } = require('./support/redis.js')
+const { connect } = require('./support/resp.js')
 
+const NO_OPENSSL = spawnSync('openssl', ['version']).status === 0 ? false : 'needs openssl'
 const BOUNDED = ['--maxmemory', '64mb', '--maxmemory-policy', 'allkeys-lru']
 
 /** Runs the doctor; by check: what it found. */
@@ -173,6 +180,47 @@ test('a cluster: not supported yet, said plainly', async (t) => {
   assert.equal(told.because, 'Redis Cluster')
   assert.match(told.check.topology.consequence, /Not supported yet/)
   assert.equal(told.check.commands, undefined, 'no ACL rule that would not help')
+})
+
+test('a Sentinel: not supported yet, said plainly', async (t) => {
+  const conf = join(adoptFolder(mkdtempSync(join(tmpdir(), 'tidecache-sentinel-'))), 'sentinel.conf')
+  const port = await freePort()
+  writeFileSync(conf, `port ${port}\nsentinel monitor shop 127.0.0.1 1 1\n`)
+  const sentinel = adopt(spawn(serverCommand(), [conf, '--sentinel'], { stdio: 'ignore' }))
+  t.after(() => sentinel.kill('SIGKILL'))
+  await eventually(async () => (await connect(port).catch(() => undefined))?.command('PING'), 10_000)
+
+  const told = await examine(`redis://127.0.0.1:${port}`)
+
+  assert.deepEqual([told.code, told.mode], [1, 'memory-only'])
+  assert.equal(told.because, 'a Sentinel, not a Redis')
+})
+
+test('TLS: whom to trust, and which name', { skip: NO_OPENSSL }, async (t) => {
+  const folder = adoptFolder(mkdtempSync(join(tmpdir(), 'tidecache-tls-')))
+  const openssl = (...args) => execFileSync('openssl', args, { cwd: folder, stdio: 'ignore' })
+  const fresh = ['-newkey', 'rsa:2048', '-nodes']
+  openssl('req', '-x509', ...fresh, '-keyout', 'ca.key', '-out', 'ca.pem', '-subj', '/CN=ca')
+  openssl('req', ...fresh, '-keyout', 'server.key', '-out', 'server.csr', '-subj', '/CN=localhost')
+  writeFileSync(join(folder, 'names'), 'subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n')
+  const issue = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-extfile', 'names']
+  openssl('x509', '-req', '-in', 'server.csr', ...issue, '-out', 'server.pem')
+  const [port, file] = [await freePort(), (name) => join(folder, name)]
+  const certificate = ['--tls-cert-file', file('server.pem'), '--tls-key-file', file('server.key')]
+  const listen = ['--tls-port', String(port), '--tls-auth-clients', 'no', '--tls-ca-cert-file', file('ca.pem')]
+  await useRedis(t, { args: [...BOUNDED, ...listen, ...certificate] })
+  const trust = { args: ['--tls-ca', file('ca.pem')] }
+
+  const unknown = await examine(`rediss://localhost:${port}`)
+  const trusted = await examine(`rediss://localhost:${port}`, trust)
+  const otherName = await examine(`rediss://127.0.0.1:${port}`, trust)
+  const plain = await examine(`redis://localhost:${port}`)
+
+  assert.match(unknown.check.encryption.mend[0], /--tls-ca/)
+  assert.match(trusted.check.encryption.says, /certificate verified/)
+  assert.deepEqual([trusted.mode, trusted.code], ['tracking', 0])
+  assert.match(otherName.check.encryption.mend[0], /by a name that its certificate carries/)
+  assert.match(plain.check.greeting.mend[0], /rediss:/)
 })
 
 test('nobody there, no such host, nothing but silence: which step failed, within its deadline', async (t) => {

@@ -152,4 +152,4 @@ async function useRedis(t, options) {
   return server
 }
 
-module.exports = { startRedis, useRedis }
+module.exports = { serverCommand, startRedis, useRedis }

@@ -42,15 +42,21 @@ function encryption({ reach, endpoint: { isTls, isUnix, hasPassword } }) {
   })
 }
 
+const TLS_MENDS = [
+  [/CaUsedAsEndEntity/, "its certificate is a CA's own: sign one for the server with it (CA:FALSE), and trust the CA"],
+  [
+    /not valid for name/,
+    "connect by a name that its certificate carries, or give the application's redis.tls.servername",
+  ],
+  [/expired|not valid yet/i, "renew the server's certificate, or set this machine's clock"],
+  [/certificate/i, "trust its certificate's issuer: redis.tls.ca in the application, --tls-ca here"],
+  [/./, 'check that the server speaks TLS on this port (tls-port), else use redis://'],
+]
+
 function tls({ error, ms, verified }) {
   if (error !== undefined) {
-    return problem('encryption', `TLS failed: ${error}`, {
-      mend: [
-        /UnknownIssuer|certificate|self.signed/i.test(error)
-          ? 'trust its certificate: redis.tls.ca in the application, --tls-ca here'
-          : 'check that the server speaks TLS on this port (tls-port), else use redis://',
-      ],
-    })
+    const [, mend] = TLS_MENDS.find(([pattern]) => pattern.test(error))
+    return problem('encryption', `TLS failed: ${error.replace(/Other\(OtherError\((\w+)\)\)/, '$1')}`, { mend: [mend] })
   }
   if (verified) return ok('encryption', `TLS, certificate verified, handshake ${latency(ms)}`)
   return warn('encryption', 'TLS, certificate not verified', {
@@ -67,6 +73,7 @@ const GREETINGS = [
   [/^NOAUTH/, 'a password is needed', 'redis://user:password@host'],
   [/DB index/, 'that database does not exist', 'check the number at the end of the URL, and `databases` of the server'],
   [/^LOADING/, 'it loads its data', 'wait: applications work from memory until it is ready'],
+  [/reset by peer|closed|broken pipe/i, 'the server ended it', 'if it speaks TLS on this port, use rediss://'],
   [/max number of clients/, 'it has no connection left', 'raise maxclients; tidecache takes 2 for each process'],
 ]
 

@@ -4,8 +4,8 @@
 //! trusts nothing it read before. The only writes are the doctor's, on names of its own, removed after.
 //!
 //! 1. [`desk`] where the tool asks
-//! 2. [`probe`] what this Redis allows (`doctor`) · [`dryrun`] our scripts on names of their own · [`reach`] the way to
-//!    the server · [`needs`] the commands that are needed, and the ACL of them
+//! 2. [`probe`] what this Redis allows (`doctor`) · [`dryrun`] our scripts on names of their own · [`pushes`] ·
+//!    [`reach`] the way to the server · [`needs`] the commands that are needed, and the ACL of them
 //! 3. [`listing`] all entries (`ls`) · [`entry`] one of them (`get`, `inspect`) · [`sample`] the server (`top`)
 //! 4. [`judge`] what an entry is worth, and why · [`visit`] a connection to a master · [`connect`] · [`facts`] replies
 
@@ -18,6 +18,7 @@ pub mod judge;
 pub mod listing;
 pub mod needs;
 pub mod probe;
+pub mod pushes;
 pub mod reach;
 pub mod sample;
 pub mod visit;

@@ -275,7 +275,10 @@ pub(crate) async fn identify(wire: &Wire, clock: &dyn Clock, budget: &mut Budget
     let field = |n: usize, name: &str| text(&replies[n]).and_then(|info| info_field(&info, name));
     match field(1, "role").as_deref() {
         Some("master") => {}
-        role => return Err(Fault::Unfit(format!("the server's role is {role:?}, not master"))),
+        role => {
+            let role = role.unwrap_or("unknown");
+            return Err(Fault::Unfit(format!("the server's role is {role}, not master")));
+        }
     }
     let (Some(run), Some(replication)) = (field(0, "run_id"), field(1, "master_replid")) else {
         return Err(Fault::Unfit("INFO tells no run_id".into()));
