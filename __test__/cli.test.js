@@ -203,6 +203,54 @@ withRedis('the command line tool', (redis) => {
     assert.equal(JSON.parse(stdout).state, 'stale')
   })
 
+  test('invalidate by pattern takes what ls shows, and inspect names the pattern', async (t) => {
+    const other = freshNamespace()
+    const writer = open(t, { redis: redis.url, namespace: other })
+    const peer = toolOf(redis, other)
+    await Promise.all(['user:1:a', 'user:1:b', 'user:2:a'].map((key) => writer.set(key, 1, long)))
+    const before = jsonLines((await peer(['ls', 'user:1:*', '--json'])).stdout)
+
+    const { code, stdout } = await peer(['invalidate', '--pattern', 'user:1:*', '--pattern', 'nobody*'])
+
+    const states = jsonLines((await peer(['ls', '--json'])).stdout).map(({ key, state }) => [key, state])
+    const { why } = JSON.parse((await peer(['inspect', 'user:1:a', '--json'])).stdout)
+    assert.equal(code, 0)
+    assert.match(stdout, /: pattern user:1:\*, pattern nobody\*\. Redis has applied it\.\n$/)
+    assert.deepEqual(before.map(({ key }) => key).sort(), ['user:1:a', 'user:1:b'])
+    assert.deepEqual(states.sort(), [
+      ['user:1:a', 'invalid'],
+      ['user:1:b', 'invalid'],
+      ['user:2:a', 'fresh'],
+    ])
+    assert.match(why[0], /^pattern user:1:\* was invalidated .+ ago$/)
+  })
+
+  test('a version is shown as key@version, found by that name, and falls with its key', async (t) => {
+    const other = freshNamespace()
+    const writer = open(t, { redis: redis.url, namespace: other })
+    const peer = toolOf(redis, other)
+    await writer.getOrSet('page', () => 'one', { ...long, version: 1 })
+    await writer.getOrSet('page', () => 'two', { ...long, version: 'b@2' })
+    await writer.set('page@3', 'a key of that name', long)
+
+    const { stdout } = await peer(['ls', 'page*'])
+    const values = await Promise.all(['page@1', 'page@b@2', 'page@3'].map((name) => peer(['get', name])))
+    const told = await peer(['inspect', 'page@1'])
+    const fallen = await peer(['invalidate', 'page@1'])
+    const after = await peer(['get', 'page@b@2'])
+
+    const names = stdout.split('\n').map((line) => line.split(' ')[0])
+    assert.deepEqual(names.slice(1, -1).sort(), ['page@1', 'page@3', 'page@b@2'])
+    assert.deepEqual(
+      values.map(({ stdout: value }) => JSON.parse(value)),
+      ['one', 'two', 'a key of that name'],
+    )
+    assert.match(told.stdout, /version +1\n/)
+    assert.match(told.stdout, /its key: not invalidated since/)
+    assert.match(fallen.stdout, /key page\. /)
+    assert.match(after.stderr, /its key was invalidated/)
+  })
+
   test('top measures the server and this namespace', async (t) => {
     const other = freshNamespace()
     const writer = open(t, { redis: redis.url, namespace: other })
