@@ -113,7 +113,7 @@ class Cache {
     const { channel } = this.#handle
     const report = channel.report()
     if (format === 'object') return { process: describeProcess(), ...report }
-    return prometheus(report, channel.histograms(), { namespace: this.#events.namespace })
+    return prometheus(report, channel.histograms(), this.#events)
   }
 
   async health() {

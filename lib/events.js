@@ -2,7 +2,8 @@
 // What happens in a cache, told to those who asked: listeners of `on`, and subscribers of `node:diagnostics_channel`.
 //
 // Nobody asking is the ordinary case. A memory hit then reads one boolean here; payloads are made only for somebody.
-// A view's events are its own and, with the view's name, those of the cache it belongs to.
+// What happens in a view is told to its listeners and, with the view's name, to those of the cache it belongs to. What
+// happens to Redis concerns the cache and its views alike.
 
 const { channel } = require('node:diagnostics_channel')
 const { CacheConfigError } = require('./errors.js')
@@ -22,6 +23,9 @@ const NAMES = [
   'warning',
 ]
 
+/** Told of the engine as a whole. */
+const OF_ENGINE = ['redisDown', 'redisUp', 'breaker', 'warning']
+
 /** Held here: Node forgets a channel that nobody holds. */
 const CHANNELS = Object.fromEntries(NAMES.map((name) => [name, channel(`tidecache:${name}`)]))
 const HITS = CHANNELS.hit
@@ -35,7 +39,9 @@ class Events {
   #view
   #parent
   #listeners = new Map()
-  /** Shared by a cache and its views: how many listen to hits, and what `tidecache/otel` put around operations. */
+  /** What `tidecache/otel` put around operations. */
+  #wrappers = []
+  /** Shared by a cache and its views: how many listen to hits. */
   #tree
 
   /**
@@ -46,7 +52,7 @@ class Events {
     this.#namespace = namespace
     this.#view = view
     this.#parent = parent
-    this.#tree = parent === null ? { hitListeners: 0, wrappers: [] } : parent.#tree
+    this.#tree = parent === null ? { hitListeners: 0 } : parent.#tree
   }
 
   /** Whether a memory hit has to be told to anybody. */
@@ -57,6 +63,7 @@ class Events {
   on(name, listener) {
     checkName(name)
     checkFunction(listener, 'listener')
+    if (this.#isAbove(name)) return this.#parent.on(name, listener)
     const listeners = this.#listeners.get(name) ?? []
     if (listeners.includes(listener)) return
     // A new list: one that is being told is not changed.
@@ -67,12 +74,17 @@ class Events {
   off(name, listener) {
     checkName(name)
     checkFunction(listener, 'listener')
+    if (this.#isAbove(name)) return this.#parent.off(name, listener)
     const listeners = this.#listeners.get(name)
     if (listeners === undefined || !listeners.includes(listener)) return
     const others = listeners.filter((other) => other !== listener)
     if (others.length === 0) this.#listeners.delete(name)
     else this.#listeners.set(name, others)
     if (name === 'hit') this.#tree.hitListeners--
+  }
+
+  #isAbove(name) {
+    return this.#parent !== null && OF_ENGINE.includes(name)
   }
 
   /** Whether a payload would reach anybody. */
@@ -137,10 +149,15 @@ class Events {
 
   /** Runs an operation inside whatever `wrap` put around operations of this name. */
   run(name, info, operation) {
-    const { wrappers } = this.#tree
-    if (wrappers.length === 0) return operation()
     const seen = this.#view === undefined ? info : { ...info, view: this.#view }
-    return wrappers.reduceRight((inner, wrapper) => () => wrapper(name, seen, inner), operation)()
+    let run = operation
+    for (let at = this; at !== null; at = at.#parent) {
+      for (const wrapper of at.#wrappers) {
+        const inner = run
+        run = () => wrapper(name, seen, inner)
+      }
+    }
+    return run()
   }
 
   /**
@@ -150,15 +167,19 @@ class Events {
    * @returns {() => void} takes it away again
    */
   wrap(wrapper) {
-    const tree = this.#tree
-    tree.wrappers = [...tree.wrappers, wrapper]
+    this.#wrappers = [...this.#wrappers, wrapper]
     return () => {
-      tree.wrappers = tree.wrappers.filter((other) => other !== wrapper)
+      this.#wrappers = this.#wrappers.filter((other) => other !== wrapper)
     }
   }
 
   get namespace() {
     return this.#namespace
+  }
+
+  /** The view's full name; undefined: of a cache itself. */
+  get view() {
+    return this.#view
   }
 
   // --- for the package's other doors --------------------------------------------------------------------------

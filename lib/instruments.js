@@ -23,8 +23,7 @@ const counter = (name, unit, help, samples) => ({ type: 'counter', name, unit, h
 const gauge = (name, unit, help, samples) => ({ type: 'gauge', name, unit, help, samples })
 
 /** `samples(report)` gives [labels, value] for each series, where `report` is what `metrics()` resolves to. */
-const INSTRUMENTS = [
-  gauge('info', '', 'What this is: always 1.', ({ redis }) => [[{ version, topology: redis.topology }, 1]]),
+const READS = [
   counter('hits', '{read}', 'Reads that a tier answered, stale ones included.', (report) => tiers(report, 'hits')),
   counter('stale_hits', '{read}', 'Those of the hits that were stale.', ({ stale }) => one(stale)),
   counter('misses', '{read}', 'Reads that waited for a load, joined ones included.', ({ misses }) => one(misses)),
@@ -39,6 +38,10 @@ const INSTRUMENTS = [
   ]),
   counter('loads.joined', '{read}', 'Callers who shared the load of another one.', ({ loads }) => one(loads.joined)),
   counter('refreshes', '{load}', 'Loads in the background, for a stale value.', ({ loads }) => one(loads.refreshed)),
+]
+
+const OF_ENGINE = [
+  gauge('info', '', 'What this is: always 1.', ({ redis }) => [[{ version, topology: redis.topology }, 1]]),
   counter('fenced_fills', '{load}', 'Fills that an invalidation overtook.', ({ loads }) => one(loads.fenced)),
   counter(
     'invalidations',
@@ -88,4 +91,13 @@ const INSTRUMENTS = [
   ),
 ]
 
-module.exports = { INSTRUMENTS }
+/**
+ * A view tells what it counts by itself; the rest is the engine's, and told by the cache alone.
+ *
+ * @param {string} [view]
+ */
+function instrumentsOf(view) {
+  return view === undefined ? [...READS, ...OF_ENGINE] : READS
+}
+
+module.exports = { instrumentsOf }

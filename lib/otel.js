@@ -6,7 +6,7 @@
 
 const { CacheClosedError, CacheConfigError } = require('./errors.js')
 const { Events } = require('./events.js')
-const { INSTRUMENTS } = require('./instruments.js')
+const { instrumentsOf } = require('./instruments.js')
 const { checkNames, isObject, refuse } = require('./options/check.js')
 const { version } = require('../package.json')
 
@@ -132,8 +132,9 @@ async function settle(name, operation, ending, onLoad) {
 // --- metrics --------------------------------------------------------------------------------------------------------
 
 /** Instruments that read the counters when they are collected. @returns {() => void} takes them away */
-function observe(meter, cache, common) {
-  const made = INSTRUMENTS.map(({ type, name, unit, help, samples }) => {
+function observe(meter, cache, { namespace, view }) {
+  const common = view === undefined ? { namespace } : { namespace, view }
+  const made = instrumentsOf(view).map(({ type, name, unit, help, samples }) => {
     const make = type === 'counter' ? 'createObservableCounter' : 'createObservableGauge'
     const instrument = meter[make](`${NAME}.${name}`, { description: help, unit })
     return { instrument, samples }
@@ -171,7 +172,7 @@ function instrument(cache, options = {}) {
   const { tracerProvider, meterProvider, withKeys } = checked(options)
   instrumented.get(cache)?.()
 
-  const { namespace } = events
+  const { namespace, view } = events
   const meter = meterProvider.getMeter(NAME, version)
   const durations = meter.createHistogram(`${NAME}.load.duration`, {
     description: 'Runs of loaders.',
@@ -181,7 +182,7 @@ function instrument(cache, options = {}) {
   })
   const onLoad = (seconds, outcome) => durations.record(seconds, { namespace, outcome })
   const unwrap = events.wrap(spans(tracerProvider.getTracer(NAME, version), { namespace, withKeys, onLoad }))
-  const unobserve = observe(meter, cache, { namespace })
+  const unobserve = observe(meter, cache, { namespace, view })
 
   const undo = () => {
     unwrap()

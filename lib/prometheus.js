@@ -4,7 +4,7 @@
 //
 // Names keep to its conventions: base units, `_total` for what only grows, labels whose values add up to something.
 
-const { INSTRUMENTS } = require('./instruments.js')
+const { instrumentsOf } = require('./instruments.js')
 const { checkNames, checkOneOf, isObject, refuse } = require('./options/check.js')
 
 /** Units in names; those in braces are only told to OpenTelemetry. */
@@ -44,8 +44,10 @@ function* histogram(name, help, { buckets, count, sum }, common) {
   yield* family(name, 'histogram', help, [...samples, ['_sum', {}, sum], ['_count', {}, count]], common)
 }
 
-function* lines(report, histograms, common) {
-  for (const instrument of INSTRUMENTS) yield* plain(instrument, report, common)
+function* lines(report, histograms, { namespace, view }) {
+  const common = view === undefined ? { namespace } : { namespace, view }
+  for (const instrument of instrumentsOf(view)) yield* plain(instrument, report, common)
+  if (view !== undefined) return
   for (const [name, help, part] of HISTOGRAMS) {
     if (part === 'load' || report[part].enabled) yield* histogram(name, help, histograms[part], common)
   }
@@ -54,11 +56,11 @@ function* lines(report, histograms, common) {
 /**
  * @param {object} report what `metrics()` resolves to
  * @param {object} histograms what the core tells in buckets: { memory, redis, load }
- * @param {Record<string, string>} common labels of every sample
+ * @param {{ namespace: string, view?: string }} place labels of every sample; `view`: its own counts alone
  * @returns {string} to be served as `text/plain; version=0.0.4; charset=utf-8`
  */
-function prometheus(report, histograms, common) {
-  return `${[...lines(report, histograms, common)].join('\n')}\n`
+function prometheus(report, histograms, place) {
+  return `${[...lines(report, histograms, place)].join('\n')}\n`
 }
 
 /** @throws {CacheConfigError} */

@@ -21,6 +21,26 @@ impl Counter {
     }
 }
 
+/// The highest count that was told. A hit may be taken back; who watches a counter takes a fall for a restart.
+#[derive(Debug, Default)]
+pub struct Told(AtomicU64);
+
+impl Told {
+    pub fn of(&self, count: u64) -> u64 {
+        self.0.fetch_max(count, Relaxed).max(count)
+    }
+}
+
+/// What `report` has told of counts that may be taken back.
+#[derive(Debug, Default)]
+pub struct ToldReads {
+    pub hits: Told,
+    pub stale: Told,
+    pub memory_hits: Told,
+    pub memory_misses: Told,
+    pub redis_hits: Told,
+}
+
 #[derive(Debug, Default)]
 pub struct Metrics {
     /// Hits of the synchronous path: one count for `hits` and `memory_hits`, an atomic operation is 5 ns of it.
@@ -48,6 +68,7 @@ pub struct Metrics {
     pub memory_latency: Histogram,
     pub redis_latency: Histogram,
     pub load_latency: Histogram,
+    pub told: ToldReads,
 }
 
 impl Metrics {
@@ -216,6 +237,13 @@ mod tests {
     #[test]
     fn nothing_recorded_is_zero() {
         assert_eq!(Histogram::default().percentiles(), Percentiles::default());
+    }
+
+    #[test]
+    fn a_count_that_was_told_does_not_fall() {
+        let told = Told::default();
+
+        assert_eq!([3, 2, 3, 4].map(|count| told.of(count)), [3, 3, 3, 4]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::breaker::BreakerState;
 use crate::clock::MS;
 use crate::link::LinkState;
 use crate::memory::{Memory, MemoryUse};
-use crate::metrics::{Buckets, Counter, Histogram, Percentiles};
+use crate::metrics::{Buckets, Histogram, Percentiles};
 use crate::redis::wire::Budget;
 
 /// How peers' invalidations reach memory.
@@ -79,11 +79,11 @@ impl Engine {
     #[must_use]
     pub fn report(&self) -> Json {
         let metrics = &self.metrics;
-        let probed = metrics.probe_hits.get();
-        let tier = |hits: &Counter, misses: &Counter| (hits.get(), misses.get());
-        let (hits, misses) = tier(&metrics.hits, &metrics.misses);
-        let (memory_hits, memory_misses) = tier(&metrics.memory_hits, &metrics.memory_misses);
-        let (redis_hits, redis_misses) = tier(&metrics.redis_hits, &metrics.redis_misses);
+        let (told, probed) = (&metrics.told, metrics.probe_hits.get());
+        let (hits, misses) = (told.hits.of(metrics.hits.get() + probed), metrics.misses.get());
+        let memory_hits = told.memory_hits.of(metrics.memory_hits.get() + probed);
+        let memory_misses = told.memory_misses.of(metrics.memory_misses.get());
+        let redis_hits = told.redis_hits.of(metrics.redis_hits.get());
         let memory = self.memory.as_ref().map(Memory::usage).unwrap_or_default();
         let MemoryUse {
             entries,
@@ -93,22 +93,22 @@ impl Engine {
         } = memory;
         let failed = metrics.loads_failed.get() + metrics.loads_timed_out.get();
         json!({
-            "hits": hits + probed,
+            "hits": hits,
             "misses": misses,
-            "stale": metrics.stale.get(),
+            "stale": told.stale.of(metrics.stale.get()),
             "errors": failed + metrics.redis_errors.get(),
-            "hitRate": rate(hits + probed, misses),
+            "hitRate": rate(hits, misses),
             "memory": {
                 "enabled": self.memory.is_some(),
-                "hits": memory_hits + probed,
+                "hits": memory_hits,
                 "misses": memory_misses,
-                "hitRate": rate(memory_hits + probed, memory_misses),
+                "hitRate": rate(memory_hits, memory_misses),
                 "entries": entries,
                 "bytes": bytes,
                 "maxBytes": max_bytes,
                 "evictions": evictions,
             },
-            "redis": self.report_redis(redis_hits, redis_misses),
+            "redis": self.report_redis(redis_hits, metrics.redis_misses.get()),
             "loads": {
                 "started": metrics.loads_started.get(),
                 "succeeded": metrics.loads_succeeded.get(),
