@@ -137,6 +137,19 @@ test('tidecache/testing is there for require and import, with the errors and the
   assert.deepEqual(JSON.parse(printed), { same: true, isOurs: true, loads: 1 })
 })
 
+test('npx tidecache runs from the installed package', async () => {
+  const bin = inFolder('node_modules/.bin', process.platform === 'win32' ? 'tidecache.cmd' : 'tidecache')
+  const { version } = readJson(inFolder('node_modules/tidecache/package.json'))
+  const options = { cwd: folder, shell: process.platform === 'win32' }
+
+  const { stdout } = await exec(bin, ['--version'], options)
+  const refused = await exec(bin, ['ls', '--redis', 'redis://127.0.0.1:1'], options).catch((error) => error)
+
+  assert.equal(stdout, `${version}\n`)
+  assert.equal(refused.code, 1)
+  assert.match(refused.stderr, /^tidecache: cannot use Redis at 127\.0\.0\.1:1/)
+})
+
 test('the types compile under strict with node16 resolution', async () => {
   const typeRoots = [path.join(ROOT, 'node_modules/@types')]
 
