@@ -5,6 +5,7 @@ const assert = require('node:assert/strict')
 const dc = require('node:diagnostics_channel')
 const { once } = require('node:events')
 const { test } = require('node:test')
+const { inspect } = require('node:util')
 const { counted, eventually, failing, freshNamespace, gated, sleep } = require('./support/kit.js')
 const { usePeer } = require('./support/peer.js')
 const { useProxy } = require('./support/proxy.js')
@@ -441,6 +442,22 @@ withRedis('events with Redis', (redis) => {
 
     assert.deepEqual([code, said[0] >= 3, lingered < 1_000], [0, true, true])
   })
+})
+
+test('no password is in an event, whatever is wrong', async (t) => {
+  const redis = await useRedis(t, { args: ['--requirepass', 'right'] })
+  const place = `127.0.0.1:${redis.port}`
+  const urls = [`redis://:hunter2@${place}`, `rediss://:hunter2@${place}`, 'redis://:hunter2@127.0.0.1:1']
+  for (const url of urls) {
+    const cache = open(t, { redis: { url, connectTimeout: '300ms' } })
+    const seen = listen(cache, NAMES)
+
+    await cache.getOrSet('k', counted(1))
+    await eventually(() => names(seen).includes('warning'))
+
+    assert.ok(payload(seen, 'redisDown').reason.length > 5)
+    assert.doesNotMatch(inspect(seen, { depth: 9, showHidden: true }), /hunter2/)
+  }
 })
 
 test('a Redis that stops answering opens the breaker, and closes it when it answers', async (t) => {

@@ -217,7 +217,8 @@ test('the dashboard asks for nothing but metrics and labels that exist', async (
       const [{ labels }] = labelsOf.get(name)
       for (const [, label] of matchers.matchAll(/(\w+)(?:=~|!=|=)"/g)) {
         // The scraper's own; and none is what tells a cache from its views.
-        if (label !== 'instance' && label !== 'view') assert.ok(Object.hasOwn(labels, label), `${name} has the label ${label}`)
+        if (label !== 'instance' && label !== 'view')
+          assert.ok(Object.hasOwn(labels, label), `${name} has the label ${label}`)
       }
       for (const [, label, value] of matchers.matchAll(/(\w+)!?="(\w+)"/g)) {
         const values = labelsOf.get(name).map((sample) => sample.labels[label])
