@@ -115,7 +115,7 @@ class Reads {
   #discard(key) {
     const others = this.#discards.get(key)
     if (others !== undefined) return others
-    const parts = { keys: [key], tags: [], all: false, mode: 'remove' }
+    const parts = { keys: [key], tags: [], patterns: [], all: false, mode: 'remove', settle: 0 }
     const gone = Promise.resolve(this.#channel.invalidate(parts)).finally(() => this.#discards.delete(key))
     this.#discards.set(key, gone)
     return gone
