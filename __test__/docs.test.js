@@ -3,6 +3,7 @@
 // what its `// → …` comments promise; TypeScript compiles; what a shell is told to do can be done.
 
 const assert = require('node:assert/strict')
+const { execFileSync } = require('node:child_process')
 const { existsSync, readdirSync, readFileSync, writeFileSync } = require('node:fs')
 const { after, before, describe, test } = require('node:test')
 const path = require('node:path')
@@ -100,6 +101,16 @@ test('what is not run says why, and is rare', () => {
   const notRun = blocks.filter(({ notRun }) => notRun !== undefined)
   for (const block of notRun) assert.ok(block.notRun.length > 10, titleOf(block))
   assert.ok(notRun.length <= MOST_NOT_RUN, notRun.map(titleOf).join(', '))
+})
+
+test('JavaScript that is not run parses', () => {
+  for (const { code, before = '', line } of blocks.filter(
+    ({ lang, notRun }) => notRun !== undefined && RUN[lang] === runJs,
+  )) {
+    const file = path.join(here.folder, `not-run-${line}.mjs`)
+    writeFileSync(file, `${before}\n${code}`)
+    execFileSync(process.execPath, ['--check', file], { env: cleanEnvironment() })
+  }
 })
 
 test('a block of JSON is JSON', () => {

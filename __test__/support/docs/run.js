@@ -65,8 +65,10 @@ async function runJs(block, { folder, redis }) {
 /** `-e`: the first command that fails ends the block. The tool finds some entries in Redis. */
 async function runBash({ code, before = '' }, { folder, redis }) {
   const options = { cwd: folder, env: await environment(folder, redis) }
-  if (code.includes('npx tidecache')) await run(process.execPath, [join(__dirname, 'seed.mjs')], options)
-  return run('bash', ['-c', `set -euo pipefail\n${before}\n${code}`], options)
+  const seed = `'${process.execPath}' '${join(__dirname, 'seed.mjs')}'`
+  const here = code.replaceAll('localhost:6379', new URL(redis.url).host)
+  const prepared = code.includes('npx tidecache') ? `${before}\n${seed}` : before
+  return run('bash', ['-c', `set -euo pipefail\n${prepared}\n${here}`], options)
 }
 
 module.exports = { makeFolder, run, runBash, runJs }
