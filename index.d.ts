@@ -56,6 +56,54 @@ export interface Cache {
    *   because of Redis.
    */
   getOrSet<T>(key: string, loader: Loader<T>, options?: EntryOptions): Promise<T>
+  /**
+   * The cached values of many keys in the order of `keys`, with one read of Redis for all, and one call of `loadMissing`
+   * for all that are missing.
+   *
+   * Each key is a read like that of {@link Cache.getOrSet}: calls that overlap share loads, with each other and with
+   * plain reads, in this process and across the fleet. `loadMissing` is called with the keys that are to be loaded here;
+   * those that somebody else is loading are awaited beside it, and loaded in a further call if they do not come. Stale
+   * values are served at once, and one call in the background brings new ones. Keys that what it returns does not hold
+   * are absent from the Map, and nothing is cached of them.
+   *
+   * `ctx.ttl`, `ctx.tag` and `ctx.skip` hold for every value of the call; `ctx.key` is its first key, and `ctx.previous`
+   * a Map of the stale values by key, or `undefined`. `ctx.signal` aborts when nobody wants any of the values any more.
+   *
+   * @param keys each like a key of `getOrSet`; one given twice is one
+   * @param loadMissing returns a Map or a plain object of values by key; what nobody asked for is ignored
+   * @throws as {@link Cache.getOrSet}; one key that fails rejects the call, the others are stored
+   */
+  getOrSetMany<K extends string, T>(
+    keys: readonly K[],
+    loadMissing: ManyLoader<K, T>,
+    options?: EntryOptions,
+  ): Promise<Map<K, T>>
+  /**
+   * A function that keeps what `fn` returns, under a key made of its arguments. `fn` is called with them, and with the
+   * `this` of its caller; the options are checked now, key and tags at each call.
+   *
+   * ```ts
+   * const getUser = cache.wrap(findUser, { key: (id) => `user:${id}`, tags: (id) => ['users'], ttl: '5m' })
+   * await getUser(7)
+   * await getUser.invalidate(7)
+   * ```
+   *
+   * @throws {CacheConfigError} also for a constant key on a function that has parameters, or is called with arguments:
+   *   everybody would get the first caller's value
+   */
+  wrap<A extends unknown[], T>(fn: (...args: A) => T | PromiseLike<T>, options: WrapOptions<A>): Wrapped<A, T>
+  /**
+   * A view: the same memory, Redis and options, with keys and tags of its own. `invalidate({ all: true })` means all of
+   * the view, with the views in it; a `pattern` its own keys. It counts its own reads and loads in `metrics()`; what
+   * concerns the engine (sizes, the link, invalidations, latencies of the tiers) is told there as of the engine.
+   * Listeners hear what happens in the view and in the views in it.
+   *
+   * It costs little, and may be made where it is used; one that is kept keeps its counters. `close` ends the view alone.
+   *
+   * @param prefix 1 to 64 of `A-Z a-z 0-9 _ . -`. Views nest: `cache.namespace('a').namespace('b')`
+   * @throws {CacheConfigError}, {@link CacheClosedError}
+   */
+  namespace(prefix: string): Cache
   /** The cached value, fresh or stale, or `undefined`. Never loads, never refreshes. */
   get<T>(key: string, options?: GetOptions): Promise<T | undefined>
   /**
@@ -82,6 +130,11 @@ export interface Cache {
    */
   metrics(options?: { format?: undefined }): Promise<Metrics>
   metrics(options: { format: 'prometheus' }): Promise<string>
+  /**
+   * What is cached of a key, or `undefined` when there is nothing that would be served. For people and tests: nothing is
+   * counted, told or refreshed.
+   */
+  inspect(key: string, options?: InspectOptions): Promise<Inspection | undefined>
   /** Asks Redis now, within `commandTimeout`. */
   health(): Promise<Health>
   /**
@@ -237,11 +290,39 @@ export interface EntryOptions {
   onEncodeError?: 'reject' | 'bypass' | undefined
   /** This caller stops waiting; the load goes on while others want it. */
   signal?: AbortSignal | undefined
-  /** Is told how the call was answered, before it resolves. */
-  onResult?: ((result: Result) => void) | undefined
+  /**
+   * Is told how the call was answered, before it resolves; {@link Cache.getOrSetMany} tells of each key. When it throws,
+   * the call rejects with that.
+   */
+  onResult?: ((result: Result, key: string) => void) | undefined
+  /**
+   * The shape of the value: entries of other versions are misses, and live beside it, so that two releases of an
+   * application do not take turns. Invalidating the key removes every version. A finite number, or a non-empty string of
+   * at most 256 bytes without NUL; `2` and `'2'` are the same.
+   * @default none, a version of its own
+   */
+  version?: string | number | undefined
+  /**
+   * Whether a cached value, fresh or stale, is what this caller expects. `false` is a miss, counted as such, and the value
+   * is loaded anew. What was just loaded is not asked about. One that throws says `false`, and is told once as a warning;
+   * any other answer than true or false is a {@link CacheConfigError}.
+   */
+  validate?: ((value: unknown) => boolean) | undefined
 }
 
-export type GetOptions = Pick<EntryOptions, 'signal'>
+export type GetOptions = Pick<EntryOptions, 'signal' | 'version' | 'validate'>
+export type InspectOptions = Pick<EntryOptions, 'version'>
+
+export interface Inspection {
+  /** Where it would be served from. */
+  tier: 'memory' | 'redis'
+  /** Since it was stored, ms. */
+  age: number
+  state: 'fresh' | 'stale'
+  tags: string[]
+  /** Of the value as it is stored. */
+  bytes: number
+}
 
 export interface Result {
   /** 'joined': somebody else's load was waited for, here or in another process. */
@@ -256,6 +337,33 @@ export interface Result {
 
 /** Makes the value. Runs in the async context of the caller that leads the load. */
 export type Loader<T> = (context: LoadContext) => T | PromiseLike<T>
+
+/** Makes the values of many keys, those that there are. */
+export type ManyLoader<K extends string, T> = (
+  keys: K[],
+  context: LoadContext,
+) => ManyResult<K, T> | PromiseLike<ManyResult<K, T>>
+/** Values by key. */
+export type ManyResult<K extends string, T> = ReadonlyMap<K, T> | { readonly [key: string]: T | undefined }
+
+/** Parameters as the wrapped function declares them; those of `key` and `tags`, which may be fewer, say nothing of them. */
+type Given<A extends unknown[]> = A extends infer P extends unknown[] ? P : never
+
+/** What {@link Cache.wrap} takes: the options of each call, its key, and its tags. */
+export interface WrapOptions<A extends unknown[]> extends Omit<EntryOptions, 'tags'> {
+  /** Everything that the value depends on has to be in it. Constant only for a function without parameters. */
+  key: [A] extends [[]] ? string | (() => string) : (...args: Given<A>) => string
+  /** As of {@link EntryOptions}, or made of the arguments. */
+  tags?: readonly string[] | ((...args: Given<A>) => readonly string[]) | undefined
+}
+
+export interface Wrapped<A extends unknown[], T> {
+  (...args: A): Promise<Awaited<T>>
+  /** The key that these arguments have. @throws {CacheConfigError} */
+  key(...args: A): string
+  /** {@link Cache.invalidate} of that key. */
+  invalidate(...args: A): Promise<InvalidateReceipt>
+}
 
 export interface LoadContext {
   readonly key: string

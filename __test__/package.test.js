@@ -13,7 +13,7 @@ const { pack } = require('../scripts/pack.js')
 
 const exec = promisify(execFile)
 const ROOT = path.join(__dirname, '..')
-const CONSUMERS = ['consumer.mts', 'testing.mts']
+const CONSUMERS = ['consumer.mts', 'members.mts', 'testing.mts']
 const PLATFORM = `@tidecache/${triple()}`
 
 let folder

@@ -4,16 +4,20 @@
 // One object is one handle on an engine, or a view of it: a view has the same handle, and a scope of its own (path,
 // events, counters). What the calls do is in reads.js, flight.js and the files beside them.
 
+const { Counts } = require('./counts.js')
 const { CacheClosedError, CacheRedisError } = require('./errors.js')
 const { Events } = require('./events.js')
-const { Handle } = require('./handle.js')
-const { cacheOptions, entryOptions, getOptions, scopeOf, within } = require('./options.js')
-const { checkKey, invalidateTarget } = require('./options.js')
+const { CLOSED, Handle } = require('./handle.js')
+const { getOrSetMany } = require('./many.js')
+const { ANSWER } = require('./numbers.js')
+const { cacheOptions, entryOptions, getOptions, inspectOptions, scopeOf, within } = require('./options.js')
+const { checkKey, checkKeys, checkView, invalidateTarget } = require('./options.js')
 const { checkFunction } = require('./options/check.js')
-const { storedKey } = require('./path.js')
+const { nameOf, pathOf, storedKey, tagOf } = require('./path.js')
 const { describeProcess, warnOfDefault } = require('./process.js')
 const { metricsFormat, prometheus } = require('./prometheus.js')
 const { lifetimes } = require('./wishes.js')
+const { wrap } = require('./wrap.js')
 
 class Cache {
   #handle
@@ -48,12 +52,41 @@ class Cache {
       const policy = options === undefined ? this.#defaults : entryOptions(options, this.#defaults)
       checkKey(key)
       if (typeof loader !== 'function') checkFunction(loader, 'loader')
-      if (this.#handle.closing !== undefined) throw new CacheClosedError()
-      if (policy.signal !== undefined) policy.signal.throwIfAborted()
-      return this.#reads.read(storedKey(key, policy.prefix), loader, policy)
+      return this.#read(key, loader, policy)
     } catch (error) {
       return Promise.reject(error)
     }
+  }
+
+  #read(key, loader, policy) {
+    if (this.#handle.closing !== undefined) throw new CacheClosedError()
+    if (policy.signal !== undefined) policy.signal.throwIfAborted()
+    return this.#reads.read(storedKey(key, policy.prefix), loader, policy)
+  }
+
+  async getOrSetMany(keys, loadMissing, options) {
+    const policy = entryOptions(options, this.#defaults)
+    checkKeys(keys)
+    checkFunction(loadMissing, 'loadMissing')
+    this.#checkOpen()
+    policy.signal?.throwIfAborted()
+    return getOrSetMany(this.#handle, keys, loadMissing, policy)
+  }
+
+  wrap(fn, options) {
+    return wrap(fn, options, this.#defaults, {
+      read: (key, loader, policy) => this.#read(key, loader, policy),
+      invalidate: (key) => this.invalidate(key),
+    })
+  }
+
+  namespace(prefix) {
+    checkView(prefix)
+    this.#checkOpen()
+    const path = pathOf(this.#defaults.scope.path, prefix)
+    const events = new Events(this.#events.namespace, { parent: this.#events, view: nameOf(path) })
+    const scope = scopeOf(path, events, new Counts(this.#handle.hasRedis))
+    return new Cache(undefined, { handle: this.#handle, defaults: within(this.#defaults, scope) })
   }
 
   async get(key, options) {
@@ -107,11 +140,23 @@ class Cache {
     return channel.held(answered)
   }
 
+  async inspect(key, options) {
+    const { prefix, scope } = inspectOptions(options, this.#defaults)
+    checkKey(key)
+    this.#checkOpen()
+    const { channel } = this.#handle
+    const { kind, tier, age, isStale, tags, bytes } = await channel.held(channel.inspect(storedKey(key, prefix)))
+    if (kind !== ANSWER.INSPECTED) return undefined
+    const own = tags.map((tag) => tagOf(tag, scope.path)).filter((tag) => tag !== undefined)
+    return { tier, age, state: isStale ? 'stale' : 'fresh', tags: own, bytes }
+  }
+
   async metrics(options) {
     const format = metricsFormat(options)
     this.#checkOpen()
     const { channel } = this.#handle
-    const report = channel.report()
+    const { counts } = this.#defaults.scope
+    const report = counts === undefined ? channel.report() : counts.within(channel.report())
     if (format === 'object') return { process: describeProcess(), ...report }
     return prometheus(report, channel.histograms(), this.#events)
   }
@@ -133,6 +178,8 @@ class Cache {
   }
 
   close() {
+    // A view ends alone: it has nothing that others do not use.
+    if (this.#defaults.scope.path !== '') this.#handle = CLOSED
     return this.#handle.close()
   }
 

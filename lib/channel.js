@@ -11,7 +11,7 @@ const { CacheConfigError } = require('./errors.js')
 const { bidFarewell } = require('./farewell.js')
 const { SYSTEM } = require('./host.js')
 const { Log } = require('./log.js')
-const { ANSWER, HEAD, MOST, NOTICES, STRIDE, answerAt } = require('./numbers.js')
+const { ANSWER, FLAG, HEAD, MOST, NOTICES, STRIDE, answerAt } = require('./numbers.js')
 const { nativeRedis } = require('./options/native.js')
 
 /** Numbers of our own questions; the core numbers loads from 1. */
@@ -35,6 +35,8 @@ class Channel {
   #native
   #lookup
   #waiting = new Map()
+  /** By load: who is told that somebody else loads. */
+  #seats = new Map()
   #answered = 0
   #next = FIRST_OWN
   #isFlushing = false
@@ -90,10 +92,28 @@ class Channel {
     this.#native.joined(isDone)
   }
 
-  /** Asks Redis for a load. @returns {Promise<object>} { kind, … } as in `answerAt` */
-  lookup(load, tags, ttl, flags, wait) {
-    this.#lookup(load, ttl, flags, wait, tags.length === 0 ? undefined : tags)
+  /**
+   * Asks Redis for a load.
+   *
+   * @param {{ waits(): void }} [seat] told when the answer will take as long as somebody else's load
+   * @returns {Promise<object>} { kind, … } as in `answerAt`
+   */
+  lookup(load, { tags, ttlGiven, waitTimeout }, flags, seat) {
+    const list = tags.length === 0 ? undefined : tags
+    if (seat === undefined) this.#lookup(load, ttlGiven, flags, waitTimeout, list)
+    else {
+      this.#seats.set(load, seat)
+      this.#lookup(load, ttlGiven, flags | FLAG.TELL, waitTimeout, list)
+    }
     return this.#answer(load)
+  }
+
+  /**
+   * What was found is of no use to who asked: it was no hit. `counted`: 0 by `probe`, 1 by an answer from memory, 2 by
+   * one from Redis. `isOver`: nothing follows that counts the miss.
+   */
+  refused(counted, isStale, isOver) {
+    this.#native.refused(counted, isStale, isOver)
   }
 
   /** Asks Redis for a key without loading it. */
@@ -269,11 +289,13 @@ class Channel {
   #deliver(at, value) {
     const { numbers } = this
     let id = numbers[at + 1]
+    if (numbers[at] === ANSWER.HELD) return this.#seats.get(id)?.waits()
     // The end of another context's load, which may be ours to look up at the same time, is numbered below zero.
     if (numbers[at] === ANSWER.RETRY && !this.#waiting.has(id)) id = -id
     const resolve = this.#waiting.get(id)
     if (resolve === undefined) return
     this.#waiting.delete(id)
+    this.#seats.delete(id)
     this.#answered++
     resolve(answerAt(numbers, at, value))
   }

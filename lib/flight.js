@@ -5,19 +5,21 @@
 // native code would lose AsyncLocalStorage. The core decided that it may run; this file only runs it: context,
 // deadline, encoding, the value to all joiners, and then the value (or the failure) back to the core.
 
-const { ttlMs } = require('./duration.js')
 const { CacheEncodeError, CacheTimeoutError } = require('./errors.js')
 const { ANSWER, END, FLAG } = require('./numbers.js')
-const { keyOf } = require('./path.js')
+const { keyOf, shortKey } = require('./path.js')
 const { isValid } = require('./validate.js')
 const { withResolvers } = require('./waiting.js')
-const { Wishes } = require('./wishes.js')
+const { Wishes, contextOf } = require('./wishes.js')
 
 /** `ttl` 0 asks nobody. */
 const LOAD_AT_ONCE = { kind: ANSWER.LEAD, previous: undefined }
 
 /** The flight came to nothing that answers a caller: look again. */
 const LOOK_AGAIN = Symbol('look again')
+
+/** What a loader of many returns for a key that it knows nothing of. */
+const ABSENT = Symbol('absent')
 
 class Flight {
   /** The stale value beside the load, once it is known whether there is one. */
@@ -84,8 +86,7 @@ class Flight {
   /** Asks the core. @returns {Promise<object>} to be handed to `take`, by the leader in its own async context */
   look(flags) {
     if (flags & FLAG.BYPASS) return LOAD_AT_ONCE
-    const { tags, ttlGiven, waitTimeout } = this.policy
-    return this.#handle.channel.lookup(this.#id, tags, ttlGiven, flags, waitTimeout)
+    return this.#handle.channel.lookup(this.#id, this.policy, flags, this.#call.seat)
   }
 
   /**
@@ -165,26 +166,24 @@ class Flight {
 
   /** Never rejects: callers wait for `result`. */
   async #load() {
-    const { flights } = this.#handle
-    const events = this.#events
     const wishes = new Wishes(this.policy)
     this.#controller = new AbortController()
     this.#startClock()
-    if (!this.#isBackground) events.missed(this.#key, false)
-    this.#began = this.#now()
+    this.#tellStart()
     try {
-      const context = this.#context(wishes)
-      const info = { key: this.#key, signal: context.signal, refresh: this.#isBackground }
-      const value = await events.run('load', info, () => this.#call.loader(context))
+      const [key, { signal }] = [this.#key, this.#controller]
+      const context = contextOf(wishes, key, signal, this.previous, this.#handle.codec)
+      const info = { key, signal, refresh: this.#isBackground }
+      const value = await this.#events.run('load', info, () => this.#call.loader(context))
       if (!this.isSettled) {
-        events.loaded(this.#key, this.#now() - this.#began, this.#isBackground)
+        this.#tellSuccess()
         await this.#keep(value, wishes)
       }
     } catch (error) {
       if (!this.isSettled) this.#fail(error)
     } finally {
       this.#stopClock()
-      flights.delete(this.#id)
+      this.#handle.flights.delete(this.#id)
     }
   }
 
@@ -194,9 +193,11 @@ class Flight {
     const { channel } = this.#handle
     channel.host.loadBegan(this.#key)
     this.#deadline = channel.host.setTimer(() => {
-      const error = new CacheTimeoutError(`the loader of '${shorten(this.#key)}' took longer than ${loadTimeout} ms`)
+      const error = new CacheTimeoutError(
+        `the loader of '${shortKey(this.#call.key)}' took longer than ${loadTimeout} ms`,
+      )
       if (this.isSettled) return
-      this.#tellFailure(error)
+      this.#tellFailure(error, 'timedOut')
       this.#giveUp(error, END.TIMED_OUT)
     }, loadTimeout)
     // A background load keeps no process alive.
@@ -223,40 +224,40 @@ class Flight {
     return this.#callers === Infinity
   }
 
-  #tellFailure(error) {
-    this.#events.failed(this.#key, error, this.#now() - this.#began, this.#isBackground)
+  // --- what is told and counted ----------------------------------------------------------------------------------
+
+  #tellStart() {
+    const { counts, events } = this.policy.scope
+    counts?.load('started')
+    if (!this.#isBackground) {
+      counts?.miss(this.policy.ttlGiven !== 0)
+      events.missed(this.#key, false)
+    }
+    this.#began = this.#now()
   }
 
-  #context(wishes) {
-    const { codec } = this.#handle
-    const { previous } = this
-    const signal = this.#controller.signal
-    return {
-      key: this.#key,
-      signal,
-      get previous() {
-        try {
-          return previous === undefined ? undefined : codec.decode(previous.codec, previous.data)
-        } catch {
-          // What another release or another codec wrote is no help to this loader.
-          return undefined
-        }
-      },
-      ttl(duration) {
-        wishes.ttl = ttlMs(duration, 'ctx.ttl')
-      },
-      tag(...tags) {
-        wishes.addTags(tags)
-      },
-      skip() {
-        wishes.isSkipped = true
-      },
-    }
+  #tellSuccess() {
+    const { counts, events } = this.policy.scope
+    const duration = this.#now() - this.#began
+    counts?.loadEnded('succeeded', duration)
+    if (this.#isBackground) counts?.load('refreshed')
+    events.loaded(this.#key, duration, this.#isBackground)
   }
+
+  /** @param {'failed' | 'timedOut'} how */
+  #tellFailure(error, how) {
+    const { counts, events } = this.policy.scope
+    const duration = this.#now() - this.#began
+    counts?.loadEnded(how, duration)
+    events.failed(this.#key, error, duration, this.#isBackground)
+  }
+
+  // --- what the loader is given, and what becomes of what it gives ------------------------------------------------
 
   /** The value to all callers first, then to the core. */
   async #keep(value, wishes) {
     const { channel, codec } = this.#handle
+    if (value === ABSENT) return this.#endWithout()
     const isKept = !wishes.isSkipped && wishes.ttl > 0
     let encoded
     try {
@@ -275,6 +276,12 @@ class Flight {
     channel.release()
   }
 
+  /** There is nothing to keep, and nothing for those who joined: their own loaders may know better. */
+  #endWithout() {
+    this.#handle.channel.endLoad(this.#id, END.SKIPPED)
+    this.#settle(LOOK_AGAIN)
+  }
+
   #cannotEncode(value, error, isKept) {
     this.#handle.channel.endLoad(this.#id, END.SKIPPED)
     if (isKept) this.#events.notEncoded(this.#key, error)
@@ -286,7 +293,7 @@ class Flight {
 
   #fail(error) {
     this.#handle.channel.endLoad(this.#id, END.FAILED)
-    this.#tellFailure(error)
+    this.#tellFailure(error, 'failed')
     const { previous } = this
     if (previous?.onError) {
       this.#answer({ ...previous, outcome: 'stale', tier: 'memory' })
@@ -294,8 +301,4 @@ class Flight {
   }
 }
 
-function shorten(key) {
-  return key.length > 60 ? `${key.slice(0, 57)}...` : key
-}
-
-module.exports = { Flight, LOOK_AGAIN }
+module.exports = { ABSENT, Flight, LOOK_AGAIN }

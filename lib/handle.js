@@ -16,6 +16,7 @@ class Handle {
   reads
   /** From the call of `close` on: resolves when all is flushed. */
   closing
+  #discards = new Map()
   #waitUntil
 
   /** @param {import('./events.js').Events} events of the cache itself, which hears of Redis */
@@ -44,6 +45,16 @@ class Handle {
     }
   }
 
+  /** Gives up an entry that this handle cannot use, once for all who found it. */
+  discard(key) {
+    const others = this.#discards.get(key)
+    if (others !== undefined) return others
+    const parts = { keys: [key], tags: [], patterns: [], all: false, mode: 'remove', settle: 0 }
+    const gone = Promise.resolve(this.channel.invalidate(parts)).finally(() => this.#discards.delete(key))
+    this.#discards.set(key, gone)
+    return gone
+  }
+
   close() {
     this.closing ??= this.channel.held(this.channel.close()).then(() => this.channel.end())
     return this.closing
@@ -51,6 +62,6 @@ class Handle {
 }
 
 /** What a view has once it is closed: nothing but the answer that it is. */
-const CLOSED = { closing: Promise.resolve() }
+const CLOSED = { closing: Promise.resolve(), close: () => CLOSED.closing }
 
 module.exports = { Handle, CLOSED }

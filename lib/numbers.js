@@ -13,7 +13,7 @@ const NOTICES = 5
 /** What `probe` found: numbers[0]. */
 const PROBE = { MISS: 0, FRESH: 1, STALE: 2, JOIN: 3, LEAD: 4 }
 /** Bits of `flags`. */
-const FLAG = { FORCE: 1, NEVER: 2, NO_LOAD: 4, BYPASS: 8 }
+const FLAG = { FORCE: 1, NEVER: 2, NO_LOAD: 4, BYPASS: 8, TELL: 16 }
 /** How a load ends without a value. */
 const END = { SKIPPED: 0, FAILED: 1, TIMED_OUT: 2, ABANDONED: 3 }
 /** What an answer is. */
@@ -29,6 +29,7 @@ const ANSWER = {
   HEALTH: 9,
   READY: 10,
   INSPECTED: 11,
+  HELD: 12,
 }
 
 /** One answer as an object: what it is made of depends on its kind. */

@@ -4,9 +4,9 @@
 // Everything a user passes is checked here, before anything is changed, so that what lies below never meets a bad
 // value.
 
-const { cacheOptions } = require('./options/cache.js')
+const { cacheOptions, checkView } = require('./options/cache.js')
 const { entryOptions, getOptions, inspectOptions, scopeOf, within } = require('./options/entry.js')
-const { checkKey, checkTags, invalidateTarget } = require('./options/keys.js')
+const { checkKey, checkKeys, checkTags, invalidateTarget } = require('./options/keys.js')
 
 module.exports = {
   cacheOptions,
@@ -16,6 +16,8 @@ module.exports = {
   scopeOf,
   within,
   checkKey,
+  checkKeys,
   checkTags,
+  checkView,
   invalidateTarget,
 }

@@ -18,6 +18,11 @@ function pathOf(parent, view) {
   return parent + VIEW + view
 }
 
+/** @returns {string} the view of a path as people read it: 'users/admins' */
+function nameOf(path) {
+  return path.split(VIEW).slice(1).join('/')
+}
+
 /** @returns {string} what stands before a stored key; '' where it is stored as it is */
 function prefixOf(path, version) {
   if (version === undefined) return path === '' ? '' : path + NAME
@@ -38,6 +43,12 @@ function keyOf(stored) {
   return stored.charCodeAt(0) === 0 ? stored.slice(stored.indexOf(NAME) + NAME.length) : stored
 }
 
+/** A key in a message. */
+function shortKey(stored) {
+  const key = keyOf(stored)
+  return key.length > 60 ? `${key.slice(0, 57)}...` : key
+}
+
 /** A tag or a pattern behind the path of its view. */
 function storedTag(tag, path) {
   if (path === '') return tag.charCodeAt(0) === 0 ? NAME + tag : tag
@@ -51,4 +62,4 @@ function tagOf(stored, path) {
   return path === '' && stored.charCodeAt(0) !== 0 ? stored : undefined
 }
 
-module.exports = { pathOf, prefixOf, storedKey, keyOf, storedTag, tagOf }
+module.exports = { pathOf, nameOf, prefixOf, storedKey, keyOf, shortKey, storedTag, tagOf }

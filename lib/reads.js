@@ -4,7 +4,7 @@
 // A *call* is what one caller asked: { key (as stored), loader, policy }. The core says of each what is to be done;
 // this file does it, and looks again where it came to nothing.
 
-const { Flight, LOOK_AGAIN } = require('./flight.js')
+const { ABSENT, Flight, LOOK_AGAIN } = require('./flight.js')
 const { ANSWER, END, FLAG, PROBE } = require('./numbers.js')
 const { keyOf } = require('./path.js')
 const { isValid } = require('./validate.js')
@@ -19,12 +19,14 @@ const INVALID = Symbol('invalid')
 /** Entries that cannot be decoded, one after the other, before the caller is told. */
 const ATTEMPTS = 5
 
+/** How a key was answered that the loader knows nothing of. */
+const NOTHING = { outcome: 'miss', tier: null, age: 0 }
+
 class Reads {
   #handle
   #channel
   #codec
   #flights
-  #discards = new Map()
 
   constructor(handle) {
     this.#handle = handle
@@ -39,55 +41,85 @@ class Reads {
     const flags = ttlGiven === 0 ? FLAG.BYPASS : REFRESH_FLAGS[refresh]
     const { numbers, probe } = this.#channel
     const data = flags === 0 && ttlGiven === -1 ? probe(key) : probe(key, ttlGiven, flags)
-    if (numbers[0] !== PROBE.FRESH || !policy.isPlain || policy.scope.events.areHitsHeard) {
-      return this.#answer({ key, loader, policy }, flags, data)
+    if (numbers[0] === PROBE.FRESH && policy.isPlain) {
+      const { counts, events } = policy.scope
+      if (!events.areHitsHeard) {
+        try {
+          const value = this.#codec.decode(numbers[4], data)
+          if (counts !== undefined) counts.memoryHit(false)
+          return Promise.resolve(value)
+        } catch {
+          // It is looked at again below.
+        }
+      }
     }
-    try {
-      return Promise.resolve(this.#codec.decode(numbers[4], data))
-    } catch {
-      return this.#answer({ key, loader, policy }, flags, data)
+    return this.#answer({ key, loader, policy, seat: undefined }, flags, data)
+  }
+
+  /** A read of one among many: a value, or a promise of one. */
+  readSeated(call) {
+    const { key, policy, seat } = call
+    const { ttlGiven, refresh } = policy
+    const flags = ttlGiven === 0 ? FLAG.BYPASS : REFRESH_FLAGS[refresh]
+    const { numbers, probe } = this.#channel
+    const data = probe(key, ttlGiven, flags)
+    if (numbers[0] === PROBE.FRESH && policy.isPlain) {
+      const result = this.#probed(data)
+      const value = this.#decode(result, policy, 0)
+      if (value !== UNDECODABLE) {
+        seat.over()
+        return this.#deliver(call, value, result, 0)
+      }
     }
+    return this.#answer(call, flags, data)
   }
 
   /** Everything but the plain memory hit. The first probe has been made. */
   async #answer(call, flags, data) {
-    const { key, policy } = call
-    let isRefused = false
+    const { key, policy, seat } = call
     const started = policy.onResult === undefined ? 0 : this.#channel.host.now()
     const { numbers, probe } = this.#channel
     this.#channel.hold()
     try {
-      let value = data
+      let isRefused = false
+      let found = data
       for (let attempt = 0; ; attempt++) {
         const code = numbers[0]
         let result
         if (code === PROBE.FRESH || code === PROBE.STALE) {
-          result = this.#probed(value)
+          result = this.#probed(found)
         } else if (code === PROBE.LEAD) {
           const load = numbers[2]
           if (isPatient(policy) && flags !== FLAG.BYPASS) {
             // Most lookups are hits that nobody joins: the flight is made when somebody does, or when it has to load.
             this.#flights.set(load, call)
-            const { tags, ttlGiven, waitTimeout } = policy
-            const found = await this.#channel.lookup(load, tags, ttlGiven, flags, waitTimeout)
-            const taken = this.#take(load, call, found)
+            const taken = this.#take(load, call, await this.#channel.lookup(load, policy, flags, seat))
             result = taken instanceof Promise ? await taken : taken
           } else result = await this.#leadImpatiently(this.#flight(load, call), flags)
-        } else result = await this.#join(numbers[2], call)
-        if (result !== LOOK_AGAIN) {
-          const decoded = this.#decode(result, policy, attempt)
-          if (decoded !== UNDECODABLE && decoded !== INVALID) return this.#deliver(call, decoded, result, started)
-          if (result.refresh > 0) this.#channel.endLoad(result.refresh, END.ABANDONED)
-          // Another process keeps writing what is invalid here: the two would take turns for ever.
-          if (decoded === INVALID && isRefused) return this.read(key, call.loader, alone(policy))
-          isRefused ||= decoded === INVALID
-          await this.#discard(key)
+        } else {
+          seat?.waits()
+          result = await this.#join(numbers[2], call)
         }
-        value = probe(key, policy.ttlGiven, flags)
+        if (result !== LOOK_AGAIN) {
+          const value = this.#decode(result, policy, attempt)
+          if (value !== UNDECODABLE && value !== INVALID) return this.#deliver(call, value, result, started)
+          this.#takeBack(result, policy, false)
+          if (value === INVALID && isRefused) return await this.#answerAlone(call)
+          isRefused ||= value === INVALID
+          await this.#handle.discard(key)
+        } else if (seat?.isAbsent) return this.#deliver(call, ABSENT, NOTHING, started)
+        found = probe(key, policy.ttlGiven, flags)
       }
     } finally {
       this.#channel.release()
+      seat?.over()
     }
+  }
+
+  /** Another process keeps writing what is invalid here: the two must not take turns for ever. */
+  #answerAlone(call) {
+    const policy = { ...call.policy, ttl: 0, ttlGiven: 0 }
+    return this.#answer({ ...call, policy }, FLAG.BYPASS, this.#channel.probe(call.key, 0, FLAG.BYPASS))
   }
 
   /** What the last probe found in memory. */
@@ -111,14 +143,12 @@ class Reads {
     return result.tier === null || isValid(value, policy, this.#channel) ? value : INVALID
   }
 
-  /** Gives up an entry that this handle cannot use, once for all who found it. */
-  #discard(key) {
-    const others = this.#discards.get(key)
-    if (others !== undefined) return others
-    const parts = { keys: [key], tags: [], patterns: [], all: false, mode: 'remove', settle: 0 }
-    const gone = Promise.resolve(this.#channel.invalidate(parts)).finally(() => this.#discards.delete(key))
-    this.#discards.set(key, gone)
-    return gone
+  /** What was found was no hit: it is not counted as one, and not refreshed either. */
+  #takeBack(result, { scope }, isOver) {
+    if (result.refresh > 0) this.#channel.endLoad(result.refresh, END.ABANDONED)
+    const counted = countedBy(result)
+    if (counted !== undefined) this.#channel.refused(counted, result.outcome === 'stale', isOver)
+    if (isOver) scope.counts?.miss()
   }
 
   /** What the core found for a load of ours: an answer, or a promise of one. */
@@ -164,6 +194,7 @@ class Reads {
     }
     flight.join()
     this.#channel.joined(false)
+    policy.scope.counts?.joined()
     try {
       const result = await (isPatient(policy) ? flight.result : this.#waitIn(flight, policy))
       return result !== LOOK_AGAIN && result.outcome === 'miss' ? { ...result, outcome: 'joined' } : result
@@ -176,11 +207,24 @@ class Reads {
   /** The value of a load that is on its way to the tiers is in memory as any other. */
   #takeDone({ done: { codec, data, since } }) {
     this.#channel.joined(true)
-    return { codec, data, outcome: 'fresh', tier: 'memory', age: Math.floor(this.#channel.host.now() - since) }
+    return {
+      kind: ANSWER.HIT,
+      codec,
+      data,
+      outcome: 'fresh',
+      tier: 'memory',
+      age: Math.floor(this.#channel.host.now() - since),
+    }
   }
 
-  /** Runs the loader in the background for a stale entry. */
+  /** Brings a new value for a stale one, in the background; one among many with the others. */
   refresh(load, call) {
+    if (call.seat === undefined) this.refreshNow(load, call)
+    else call.seat.refresh(load, call)
+  }
+
+  /** @returns {Promise<void>} resolves when it is over */
+  refreshNow(load, call) {
     const flight = new Flight(this.#handle, load, call).background()
     this.#flights.set(load, flight)
     // Its error is its own business: the core counts it and tries again later.
@@ -191,6 +235,7 @@ class Reads {
     )
     // Nobody waits for it, unless somebody was asked to: then the process stays for it.
     if (this.#handle.isWaitedUntil) this.#handle.giveToPlatform(this.#channel.held(over))
+    return over
   }
 
   /** A read that never loads: the value, or undefined. */
@@ -204,17 +249,20 @@ class Reads {
     }
     const found = await this.#channel.held(waitFor(this.#channel.get(key), policy.signal))
     if (found.kind === ANSWER.HIT) return this.#decodeOrMiss(key, found, policy)
+    policy.scope.counts?.miss()
     policy.scope.events.missed(keyOf(key), false)
     return undefined
   }
 
   #decodeOrMiss(key, result, policy) {
-    const { events } = policy.scope
+    const { counts, events } = policy.scope
     const value = this.#decode(result, policy, 0)
     if (value === UNDECODABLE || value === INVALID) {
+      this.#takeBack(result, policy, true)
       events.missed(keyOf(key), false)
       return undefined
     }
+    counts?.answered(result)
     events.answered(keyOf(key), result)
     return value
   }
@@ -232,18 +280,21 @@ class Reads {
   #deliver(call, value, result, started) {
     const { key, policy } = call
     if (result.refresh > 0) this.refresh(result.refresh, call)
-    policy.scope.events.answered(keyOf(key), result)
+    const { counts, events } = policy.scope
+    if (counts !== undefined) counts.answered(result)
+    events.answered(keyOf(key), result)
     if (policy.onResult !== undefined) {
       const { outcome, tier, age } = result
-      policy.onResult({ outcome, tier, age, waited: this.#channel.host.now() - started })
+      policy.onResult({ outcome, tier, age, waited: this.#channel.host.now() - started }, keyOf(key))
     }
     return value
   }
 }
 
-/** The policy of a load for its caller alone: nothing is read, nothing stored. */
-function alone(policy) {
-  return { ...policy, ttl: 0, ttlGiven: 0 }
+/** How the core counted a hit; undefined: it did not (a stale value beside a load, or a value just loaded). */
+function countedBy(result) {
+  if (result.kind === undefined) return result.outcome === 'miss' || 'onError' in result ? undefined : 0
+  return result.tier === 'redis' ? 2 : 1
 }
 
 module.exports = { Reads }

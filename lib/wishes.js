@@ -1,6 +1,7 @@
 'use strict'
 // What a loader asks for its value through its context, over what its caller declared.
 
+const { ttlMs } = require('./duration.js')
 const { CacheConfigError } = require('./errors.js')
 const { checkKey } = require('./options.js')
 const { storedTag } = require('./path.js')
@@ -36,4 +37,34 @@ function lifetimes({ jitter, staleWhileRevalidate, staleIfError }, ttl, tags, ra
   return { ttl: shortened, staleWhileRevalidate, staleIfError, tags }
 }
 
-module.exports = { Wishes, lifetimes }
+/**
+ * What a loader is called with.
+ *
+ * @param {Wishes} wishes what it asks for
+ * @param {{ codec: number, data: string | Uint8Array } | undefined} previous the stale value, encoded
+ */
+function contextOf(wishes, key, signal, previous, codec) {
+  return {
+    key,
+    signal,
+    get previous() {
+      try {
+        return previous === undefined ? undefined : codec.decode(previous.codec, previous.data)
+      } catch {
+        // What another release or another codec wrote is no help to this loader.
+        return undefined
+      }
+    },
+    ttl(duration) {
+      wishes.ttl = ttlMs(duration, 'ctx.ttl')
+    },
+    tag(...tags) {
+      wishes.addTags(tags)
+    },
+    skip() {
+      wishes.isSkipped = true
+    },
+  }
+}
+
+module.exports = { Wishes, contextOf, lifetimes }

@@ -18,6 +18,7 @@ use tidecache_core::engine::{
 use tidecache_core::envelope::Policy;
 use tidecache_core::key::Mode;
 use tidecache_core::loads::OwnerId;
+use tidecache_core::metrics::CountedBy;
 use tidecache_core::notice;
 use tidecache_core::registry::{self, OnConflict};
 use tokio::runtime::Handle;
@@ -175,6 +176,22 @@ impl NativeCache {
             metrics.hits.add(1);
         } else {
             metrics.loads_joined.add(1);
+            metrics.count_miss();
+        }
+    }
+
+    /// The caller cannot use what was found: it counts as a miss. `counted`: 0 by `probe`, 1 by an answer from memory,
+    /// 2 by one from Redis; `over`: nothing follows that counts the miss.
+    #[napi(catch_unwind)]
+    pub fn refused(&self, counted: u32, stale: bool, over: bool) {
+        let metrics = &self.engine.metrics;
+        let counted = match counted {
+            0 => CountedBy::Probe,
+            1 => CountedBy::Memory,
+            _ => CountedBy::Redis,
+        };
+        metrics.take_hit_back(counted, stale);
+        if over {
             metrics.count_miss();
         }
     }

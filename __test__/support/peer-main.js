@@ -40,6 +40,23 @@ function loaderOf({ value, ms, error, gate: name, truth: fromTruth, tags, ttl, s
   }
 }
 
+const manyCalls = []
+
+/** Makes a loader of many of its description. */
+function manyLoaderOf({ value, ms, error, gate: name, absent = [] } = {}) {
+  return async (keys) => {
+    manyCalls.push(keys)
+    for (const key of keys) loads.set(key, (loads.get(key) ?? 0) + 1)
+    if (name !== undefined) {
+      gate(name).began.resolve()
+      await gate(name).end.promise
+    }
+    if (ms) await sleep(ms)
+    if (error !== undefined) throw new Error(error)
+    return new Map(keys.filter((key) => !absent.includes(key)).map((key) => [key, `${value} of ${key}`]))
+  }
+}
+
 async function read(key, loader, options) {
   const began = clock()
   let result
@@ -74,6 +91,10 @@ const commands = {
   readAll: (keys, loader, options) => Promise.all(keys.map((key) => read(key, loader, options))),
   get: (key, options) => cache.get(key, options),
   set: (key, value, options) => cache.set(key, value, options),
+  many: (keys, loader, options) => cache.getOrSetMany(keys, manyLoaderOf(loader), options),
+  /** The keys that loaders of many were called with, call by call. */
+  manyCalls: () => manyCalls,
+  inspect: (key, options) => cache.inspect(key, options),
   invalidate: (target, options) => cache.invalidate(target, options),
   metrics: () => cache.metrics(),
   health: () => cache.health(),

@@ -5,6 +5,7 @@
 //   { value }         resolves to it                 { ms }      takes that long
 //   { error }         fails with that message        { truth }   reads the key's version from the source of truth
 //   { gate }          waits until release(gate)      { tags, ttl, skip }   calls ctx.tag, ctx.ttl, ctx.skip
+// A loader of many gives each key `${value} of ${key}`; { absent } lists keys that it knows nothing of.
 
 const { fork } = require('node:child_process')
 const { join } = require('node:path')
@@ -19,8 +20,11 @@ const COMMANDS = [
   'get',
   'getOrSet',
   'health',
+  'inspect',
   'invalidate',
   'loads',
+  'many',
+  'manyCalls',
   'metrics',
   'read',
   'readAll',

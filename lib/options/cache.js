@@ -11,6 +11,7 @@ const { redisOptions } = require('./redis.js')
 
 const NAMES = ['redis', 'namespace', 'memory', 'defaults', 'types', 'codec', 'logger', 'waitUntil']
 const NAMESPACE = /^[A-Za-z0-9_.-]{1,64}$/
+const NAME_ALLOWED = '1 to 64 characters of A-Z, a-z, 0-9, _, . and -'
 const DEFAULT_NAMESPACE = 'tidecache'
 /** Below this the overhead of a handful of entries fills it. */
 const MEMORY_MIN = 64 * 1024
@@ -22,9 +23,14 @@ function namespaceOf(value, env) {
   const given = value ?? envText(env, 'TIDECACHE_NAMESPACE')
   const name = value === undefined ? 'TIDECACHE_NAMESPACE' : 'namespace'
   if (value === null || (given !== undefined && (typeof given !== 'string' || !NAMESPACE.test(given)))) {
-    refuse(name, value === null ? null : given, '1 to 64 characters of A-Z, a-z, 0-9, _, . and -')
+    refuse(name, value === null ? null : given, NAME_ALLOWED)
   }
   return { namespace: given ?? DEFAULT_NAMESPACE, namespaceIsDefault: given === undefined }
+}
+
+/** The name of a view: like a namespace. */
+function checkView(name) {
+  if (typeof name !== 'string' || !NAMESPACE.test(name)) refuse('prefix of namespace', name, NAME_ALLOWED)
 }
 
 function checkBytes(bytes, name, shownValue, off) {
@@ -126,4 +132,4 @@ function cacheOptions(options = {}, env = process.env) {
   })
 }
 
-module.exports = { cacheOptions }
+module.exports = { cacheOptions, checkView }

@@ -122,4 +122,15 @@ function invalidateTarget(target, options, path = '') {
   return { ...parts, mode, strict, settle }
 }
 
-module.exports = { checkKey, checkTags, invalidateTarget, KEY_MAX, TAGS_MAX, NO_TAGS }
+/**
+ * The keys of getOrSetMany.
+ *
+ * @param {unknown} keys
+ * @throws {CacheConfigError}
+ */
+function checkKeys(keys) {
+  if (!Array.isArray(keys)) refuse('keys', keys, 'an array of strings')
+  for (let i = 0; i < keys.length; i++) checkKey(keys[i], `keys[${i}]`)
+}
+
+module.exports = { checkKey, checkKeys, checkTags, invalidateTarget, KEY_MAX, TAGS_MAX, NO_TAGS }

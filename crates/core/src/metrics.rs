@@ -15,6 +15,11 @@ impl Counter {
         self.0.fetch_add(1, Relaxed)
     }
 
+    /// Takes one back that was counted too early.
+    fn take_back(&self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
@@ -39,6 +44,14 @@ pub struct ToldReads {
     pub memory_hits: Told,
     pub memory_misses: Told,
     pub redis_hits: Told,
+}
+
+/// What counted a hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CountedBy {
+    Probe,
+    Memory,
+    Redis,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +89,25 @@ impl Metrics {
     pub fn count_miss(&self) {
         self.memory_misses.add(1);
         self.misses.add(1);
+    }
+
+    /// The caller could not use what was found: it was no hit. Its tier has missed; what follows counts the rest.
+    pub fn take_hit_back(&self, counted: CountedBy, stale: bool) {
+        match counted {
+            CountedBy::Probe => self.probe_hits.take_back(),
+            CountedBy::Memory => {
+                self.hits.take_back();
+                self.memory_hits.take_back();
+            }
+            CountedBy::Redis => {
+                self.hits.take_back();
+                self.redis_hits.take_back();
+                self.memory_misses.take_back();
+            }
+        }
+        if stale {
+            self.stale.take_back();
+        }
     }
 }
 

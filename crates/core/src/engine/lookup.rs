@@ -151,6 +151,9 @@ impl Engine {
     }
 
     fn wait_for_older(&self, one: Pending, mut older: tokio::sync::watch::Receiver<bool>, answer: &Answer) {
+        if one.tells_held {
+            answer(one.id, Found::Held);
+        }
         let (engine, answer) = (self.me(), Arc::clone(answer));
         self.runtime.spawn(async move {
             let done = older.wait_for(|done| *done);

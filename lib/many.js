@@ -1,0 +1,51 @@
+'use strict'
+// getOrSetMany: one batched read of many keys, and one call of the loader for all that are missing.
+
+const { Batch } = require('./batch.js')
+const { ABSENT } = require('./flight.js')
+const { storedKey } = require('./path.js')
+
+/**
+ * @param {import('./handle.js').Handle} handle
+ * @param {readonly string[]} keys checked
+ * @param {(keys: string[], context: object) => unknown} loadMissing
+ * @param {object} policy of all of them
+ * @returns {Promise<Map<string, unknown>>} in the order of the keys, without those that do not exist
+ */
+async function getOrSetMany(handle, keys, loadMissing, policy) {
+  const { channel, reads } = handle
+  const names = [...new Set(keys)]
+  const batch = new Batch(loadMissing, channel.host)
+  batch.run((refreshes) => refreshTogether(handle, refreshes, loadMissing))
+  const answers = names.map((key) => {
+    const seat = batch.seat(key)
+    return reads.readSeated({ key: storedKey(key, policy.prefix), loader: seat.loader, policy, seat })
+  })
+  batch.seal()
+  try {
+    const values = await Promise.all(answers)
+    return new Map(names.map((key, n) => [key, values[n]]).filter(([, value]) => value !== ABSENT))
+  } catch (error) {
+    batch.giveUp()
+    throw error
+  }
+}
+
+/** Stale values were served: one call of the loader in the background brings new ones for all. */
+function refreshTogether(handle, refreshes, loadMissing) {
+  const { channel, reads } = handle
+  const batch = new Batch(loadMissing, channel.host)
+  batch.run(() => {})
+  for (const { load, call } of refreshes) {
+    const seat = batch.seat(call.seat.key)
+    const over = reads.refreshNow(load, { ...call, loader: seat.loader, seat })
+    over.then(() => {
+      seat.over()
+      // Its source does not know it any more: nor do we.
+      if (seat.isAbsent) handle.discard(call.key)
+    })
+  }
+  batch.seal()
+}
+
+module.exports = { getOrSetMany }

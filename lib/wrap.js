@@ -1,0 +1,87 @@
+'use strict'
+// wrap: a function that keeps what it returns, under a key made of its arguments.
+//
+// Options are checked once, when it is wrapped; key and tags at each call, because they come from the arguments.
+
+const { CacheConfigError } = require('./errors.js')
+const { checkKey, checkTags, entryOptions } = require('./options.js')
+const { checkFunction, isObject, refuse } = require('./options/check.js')
+
+/** What a function of the user's returns; when it throws, an error that says which. */
+function ask(name, option, self, args) {
+  try {
+    return Reflect.apply(option, self, args)
+  } catch (error) {
+    throw new CacheConfigError(`${name} of wrap threw: ${error?.message ?? error}`, { cause: error })
+  }
+}
+
+/** A constant key on a function of arguments would give everybody the first caller's value. */
+function refuseArguments(key, count) {
+  const some = count === 1 ? '1 argument' : `${count} arguments`
+  refuse('key', key, `a function of the arguments, (...args) => string, because there is ${some}`)
+}
+
+/** @returns {(self: unknown, args: unknown[]) => string} */
+function keyFrom(key, fn) {
+  if (typeof key === 'function') {
+    return (self, args) => {
+      const made = ask('key', key, self, args)
+      checkKey(made, 'what key of wrap returns')
+      return made
+    }
+  }
+  if (typeof key !== 'string') refuse('key', key, 'a function of the arguments, or a string when there are none')
+  checkKey(key)
+  if (fn.length > 0) refuseArguments(key, fn.length)
+  return (_, args) => {
+    // Defaults and rest parameters do not show in `length`.
+    if (args.length > 0) refuseArguments(key, args.length)
+    return key
+  }
+}
+
+/** @returns {(self: unknown, args: unknown[]) => object} the policy of a call */
+function policyFrom(options, defaults) {
+  const { key, tags, ...others } = options
+  if (typeof tags !== 'function') {
+    const policy = entryOptions(tags === undefined ? others : { ...others, tags }, defaults)
+    return () => policy
+  }
+  const policy = entryOptions(others, defaults)
+  const { path } = policy.scope
+  return (self, args) => ({
+    ...policy,
+    tags: checkTags(ask('tags', tags, self, args), 'what tags of wrap returns', path),
+  })
+}
+
+/**
+ * @param {Function} fn
+ * @param {object} options EntryOptions, `key`, and `tags` as a list or a function of the arguments
+ * @param {object} defaults the policy of the cache
+ * @param {{ read(key: string, loader: Function, policy: object): Promise<unknown>,
+ *   invalidate(key: string): Promise<object> }} cache
+ * @throws {CacheConfigError}
+ */
+function wrap(fn, options, defaults, cache) {
+  checkFunction(fn, 'fn')
+  if (!isObject(options)) refuse('options of wrap', options, 'an object with key')
+  const keyOf = keyFrom(options.key, fn)
+  const policyOf = policyFrom(options, defaults)
+
+  function wrapped(...args) {
+    try {
+      return cache.read(keyOf(this, args), () => Reflect.apply(fn, this, args), policyOf(this, args))
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  Object.defineProperty(wrapped, 'name', { value: fn.name, configurable: true })
+  wrapped.key = (...args) => keyOf(undefined, args)
+  wrapped.invalidate = async (...args) => cache.invalidate(keyOf(undefined, args))
+  return wrapped
+}
+
+module.exports = { wrap }
