@@ -110,6 +110,29 @@ withRedis('between processes', (redis) => {
     assert.equal(await a.getOrSet('user:1', { value: 'newest' }), 'new')
   })
 
+  test('a process that learns of older rules later forgets none of the younger', async (t) => {
+    const setup = options()
+    const [a, b] = await usePeers(t, 2, { ...setup, memory: false })
+    await a.set('foo:y', 'old')
+    await a.invalidate({ pattern: '*:x' })
+    await a.set('bar', 'kept')
+    await a.invalidate({ pattern: '*:y' })
+
+    assert.equal(await b.getOrSet('bar', { value: 'lost' }), 'kept')
+    assert.equal(await b.getOrSet('foo:y', { value: 'new' }), 'new')
+  })
+
+  test('a process that has read nothing for a while hears of a pattern before its next read', async (t) => {
+    const [a, b] = await usePeers(t, 2, options())
+    await b.getOrSet('k', { value: 'old' }, { ttl: '1m' })
+    await sleep(5_500)
+
+    await a.invalidate({ pattern: 'k*' })
+    await sleep(30)
+
+    assert.equal(await b.getOrSet('k', { value: 'new' }), 'new')
+  })
+
   test('peers without tracking hear of a pattern within maxUnverified', async (t) => {
     const setup = { redis: { url: redis.url, coherence: 'none', maxUnverified: '100ms' }, namespace: freshNamespace() }
     const [a, b] = await usePeers(t, 2, setup)

@@ -31,6 +31,8 @@ use crate::text::{Incoming, Outgoing};
 
 /// How long a process that ends may take to give its leases back and to flush its journal.
 pub const FAREWELL: Duration = Duration::from_millis(100);
+/// A source is not said to settle for longer, ms.
+const LONGEST_SETTLE: f64 = 30_000.0;
 /// The same for an orderly `close`.
 const FLUSH: Duration = Duration::from_secs(1);
 
@@ -310,7 +312,7 @@ impl NativeCache {
             tags: boxed(Some(what.tags)),
             patterns: boxed(Some(what.patterns)),
             all: what.all,
-            settle: what.settle.max(0.0) as u64,
+            settle: what.settle.clamp(0.0, LONGEST_SETTLE) as u64,
         };
         if self.engine.invalidate_here(&target, mode) {
             return true;

@@ -201,6 +201,11 @@ impl Link {
         self.note_latency(now - sent);
     }
 
+    /// Nothing in memory is proven by heartbeats until the next one.
+    pub fn forget_basis(&self) {
+        self.basis_word.store(0, SeqCst);
+    }
+
     pub fn note_latency(&self, ns: u64) {
         self.latency.store(ns, SeqCst);
     }

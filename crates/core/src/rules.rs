@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::glob::Glob;
 use crate::key::Mode;
@@ -23,7 +23,7 @@ pub const CAP: usize = 10_000;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Rule {
     pub mode: Mode,
-    pub pattern: Box<str>,
+    pub pattern: Arc<str>,
 }
 
 impl Rule {
@@ -34,6 +34,15 @@ impl Rule {
             Mode::Stale => 's',
         };
         format!("{mode}{}", self.pattern)
+    }
+
+    /// Reads what lies beside a rule while its source settles: until when, and the pattern.
+    #[must_use]
+    pub fn parse_wait(text: &str) -> Option<(u64, Self)> {
+        let (until, pattern) = text.strip_prefix('w')?.split_once(' ')?;
+        let mode = Mode::Remove;
+        let pattern = pattern.into();
+        Some((until.parse().ok()?, Self { mode, pattern }))
     }
 
     /// Reads a rule; `None` for what is none of ours.
@@ -102,7 +111,11 @@ impl RuleBook {
     /// The same, numbered under the book's lock: a reader that has seen a number has seen every rule below it.
     pub fn add_numbered(&self, rule: Rule, number: impl FnOnce() -> u64) {
         let mut book = self.lock();
-        let number = number();
+        let mut number = number();
+        // Books that are numbered by time may meet the same twice.
+        while book.by_number.contains_key(&number) && book.numbers.get(&rule) != Some(&number) {
+            number += 1;
+        }
         if book.numbers.get(&rule).is_some_and(|known| *known >= number) {
             return;
         }
@@ -151,8 +164,23 @@ impl RuleBook {
         younger.map(|(number, rule)| (*number, rule.clone())).collect()
     }
 
+    /// The number of the youngest rule past `since` that matches.
+    #[must_use]
+    pub fn youngest_match(&self, stored: &str, since: u64) -> Option<u64> {
+        if self.latest() <= since {
+            return None;
+        }
+        let mut youngest = None;
+        self.lock().look(stored, since, |item| {
+            youngest = youngest.max(Some(item.number));
+            false
+        });
+        youngest
+    }
+
     pub fn clear(&self) {
-        *self.lock() = Book::default();
+        let mut book = self.lock();
+        *book = Book::default();
         self.latest.store(0, SeqCst);
     }
 
@@ -168,12 +196,16 @@ impl Book {
         let literal = glob.as_ref().map_or("", Glob::prefix);
         let prefix: Box<str> = [path.views, literal].concat().into();
         *self.lengths.entry(prefix.len()).or_default() += 1;
-        self.by_prefix.entry(prefix).or_default().push(Item {
+        let items = self.by_prefix.entry(prefix).or_default();
+        // Mostly the last; but a copy may learn of older rules later.
+        let at = items.partition_point(|item| item.number < number);
+        let item = Item {
             number,
             mode: rule.mode,
             views: path.views.len(),
             glob,
-        });
+        };
+        items.insert(at, item);
         self.by_number.insert(number, rule.clone());
         self.numbers.insert(rule, number);
     }
@@ -201,30 +233,38 @@ impl Book {
     }
 
     fn judge(&self, stored: &str, since: u64) -> Judgement {
+        let mut judgement = Judgement::Stands;
+        self.look(stored, since, |item| {
+            judgement = match item.mode {
+                Mode::Remove => Judgement::Removed,
+                Mode::Stale => Judgement::Staled,
+            };
+            item.mode == Mode::Remove
+        });
+        judgement
+    }
+
+    /// Shows the rules past `since` that match, of each prefix the youngest first, until `is_enough`.
+    fn look(&self, stored: &str, since: u64, mut is_enough: impl FnMut(&Item) -> bool) {
         let path = Path::of(stored);
         let named: std::borrow::Cow<'_, str> = if path.views.is_empty() {
             path.key.into()
         } else {
             [path.views, path.key].concat().into()
         };
-        let mut judgement = Judgement::Stands;
         let (shortest, longest) = (path.views.len(), named.len());
         for len in self.lengths.range(shortest..=longest).map(|(len, _)| *len) {
             let Some(items) = named.get(..len).and_then(|prefix| self.by_prefix.get(prefix)) else {
                 continue;
             };
             let younger = items.iter().rev().take_while(|item| item.number > since);
-            for item in younger.filter(|item| item.views == path.views.len()) {
-                let mode_matters = item.mode == Mode::Remove || judgement == Judgement::Stands;
-                if mode_matters && item.glob.as_ref().is_none_or(|glob| glob.is_match(path.key)) {
-                    if item.mode == Mode::Remove {
-                        return Judgement::Removed;
-                    }
-                    judgement = Judgement::Staled;
+            let own = younger.filter(|item| item.views == path.views.len());
+            for item in own.filter(|item| item.glob.as_ref().is_none_or(|glob| glob.is_match(path.key))) {
+                if is_enough(item) {
+                    return;
                 }
             }
         }
-        judgement
     }
 }
 
@@ -232,6 +272,8 @@ impl Book {
 #[derive(Debug, Default)]
 pub struct RuleCopy {
     pub book: RuleBook,
+    /// Keys whose source settles, numbered by the end of that (µs of Redis's clock).
+    pub waits: RuleBook,
     range: Mutex<Option<Range>>,
 }
 
@@ -245,7 +287,7 @@ struct Range {
 }
 
 /// The latest rule of a namespace, and the version of the namespace that it was read with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Latest {
     pub version: u64,
     pub number: u64,
@@ -258,6 +300,8 @@ pub struct Fetched {
     /// `None`: Redis has lost its rules.
     pub floor: Option<u64>,
     pub rules: Vec<(u64, Rule)>,
+    /// Ends (µs of Redis's clock) and patterns.
+    pub waits: Vec<(u64, Rule)>,
 }
 
 impl RuleCopy {
@@ -297,6 +341,9 @@ impl RuleCopy {
             to = to.max(number);
             self.book.add(number, rule);
         }
+        for (end, pattern) in fetched.waits {
+            self.waits.add(end, pattern);
+        }
         let version = latest.version;
         *range = Some(Range { version, from, to });
     }
@@ -304,6 +351,7 @@ impl RuleCopy {
     pub fn clear(&self) {
         let mut range = self.range();
         self.book.clear();
+        self.waits.clear();
         *range = None;
     }
 
@@ -348,6 +396,17 @@ mod tests {
         assert_eq!(book.after(0), vec![(100, rule(Mode::Remove, "a*"))]);
         assert_eq!(book.judge("a", 99).0, Judgement::Removed);
         assert_eq!(book.judge("a", 100).0, Judgement::Stands);
+    }
+
+    #[test]
+    fn a_rule_learned_late_hides_no_younger_one() {
+        let book = RuleBook::default();
+        book.add(9, rule(Mode::Remove, "*:y"));
+        book.add(5, rule(Mode::Remove, "*:x"));
+
+        assert_eq!(book.judge("a:y", 6).0, Judgement::Removed);
+        assert_eq!(book.judge("a:x", 6).0, Judgement::Stands);
+        assert_eq!(book.youngest_match("a:x", 0), Some(5));
     }
 
     #[test]

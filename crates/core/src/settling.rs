@@ -4,62 +4,49 @@
 //! reaches Redis: memory only, an outage, tags that a loader names late.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::clock::{Instant, MS};
 use crate::key::{HashedMap, NameHash};
-use crate::rules::{Judgement, Rule, RuleBook};
+use crate::rules::{Rule, RuleBook};
 
 /// How long an ended wait is remembered: a load that began in it may still run.
 const REMEMBERED: u64 = 3_600_000 * MS;
 
 #[derive(Debug, Default)]
 pub struct Settling {
-    waits: Mutex<Waits>,
+    names: Mutex<Names>,
+    /// Numbered by the end of the wait.
+    patterns: RuleBook,
     /// The end of the last wait: most loads need to look no further.
     last: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct Waits {
-    names: HashedMap<NameHash, Instant>,
-    patterns: Vec<(RuleBook, Instant)>,
+struct Names {
+    ends: HashedMap<NameHash, Instant>,
+    /// From so many on it is worth a look for what can be forgotten.
+    prune_at: usize,
 }
 
 impl Settling {
     /// Loads of what depends on `name` that begin before `until` are not to be kept.
     pub fn wait_for(&self, name: NameHash, until: Instant, now: Instant) {
-        self.note(until, now, |waits| {
-            let known = waits.names.entry(name).or_default();
-            *known = until.max(*known);
-        });
-    }
-
-    /// The same for keys that match.
-    pub fn wait_for_matching(&self, rule: &Rule, until: Instant, now: Instant) {
-        let book = RuleBook::default();
-        book.add(1, rule.clone());
-        self.note(until, now, |waits| waits.patterns.push((book, until)));
-    }
-
-    fn note(&self, until: Instant, now: Instant, add: impl FnOnce(&mut Waits)) {
-        let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_remembered = |until: Instant| until.saturating_add(REMEMBERED) > now;
-        waits.names.retain(|_, until| is_remembered(*until));
-        waits.patterns.retain(|(_, until)| is_remembered(*until));
-        add(&mut waits);
-        drop(waits);
+        let mut names = self.names();
+        if names.ends.len() >= names.prune_at {
+            names.ends.retain(|_, end| end.saturating_add(REMEMBERED) > now);
+            names.prune_at = 1_024.max(names.ends.len() * 2);
+        }
+        let known = names.ends.entry(name).or_default();
+        *known = until.max(*known);
+        drop(names);
         self.last.fetch_max(until, SeqCst);
     }
 
-    /// Whether a wait has ended since `began`: a loader that began before that may still name the tag it was for.
-    #[must_use]
-    pub fn any_ended(&self, began: Instant, now: Instant) -> bool {
-        if self.last.load(SeqCst) <= began {
-            return false;
-        }
-        let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
-        waits.names.values().any(|until| began < *until && *until <= now)
+    /// The same for keys that match. What is forgotten past the rules' cap makes older loads be not kept.
+    pub fn wait_for_matching(&self, pattern: Rule, until: Instant) {
+        self.patterns.add(until, pattern);
+        self.last.fetch_max(until, SeqCst);
     }
 
     /// Until when a load that began at `began` is not to be kept; `None`: it may be.
@@ -68,14 +55,25 @@ impl Settling {
         if self.last.load(SeqCst) <= began {
             return None;
         }
-        let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
-        let named = names.filter_map(|name| waits.names.get(&name).copied());
-        let matches = |book: &RuleBook| book.judge(key, 0).0 == Judgement::Removed;
-        let matching = waits.patterns.iter().filter(|(book, _)| matches(book));
-        named
-            .chain(matching.map(|(_, until)| *until))
-            .filter(|until| *until > began)
-            .max()
+        let known = self.names();
+        let named = names.filter_map(|name| known.ends.get(&name).copied()).max();
+        drop(known);
+        let forgotten = Some(self.patterns.floor());
+        let matching = self.patterns.youngest_match(key, began);
+        named.max(matching).max(forgotten).filter(|until| *until > began)
+    }
+
+    /// Whether a wait has ended since `began`: a loader that began before that may still name the tag it was for.
+    #[must_use]
+    pub fn any_ended(&self, began: Instant, now: Instant) -> bool {
+        if self.last.load(SeqCst) <= began {
+            return false;
+        }
+        self.names().ends.values().any(|end| began < *end && *end <= now)
+    }
+
+    fn names(&self) -> MutexGuard<'_, Names> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -95,7 +93,7 @@ mod tests {
             mode: Mode::Remove,
             pattern: "user:*".into(),
         };
-        settling.wait_for_matching(&rule, 200, 50);
+        settling.wait_for_matching(rule, 200);
 
         assert_eq!(until("a", 1, 99), Some(100));
         assert_eq!(until("a", 1, 100), None);

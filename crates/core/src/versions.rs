@@ -21,6 +21,8 @@ pub struct Kept {
     pub until: u64,
     /// The number of the latest pattern rule of a namespace.
     pub rules: u64,
+    /// Until then a pattern of the namespace may say the same of keys that match.
+    pub waits: u64,
 }
 
 impl Kept {
@@ -67,7 +69,7 @@ impl VersionTable {
     }
 }
 
-/// Reads "removed staled until rules" as Redis keeps it.
+/// Reads "removed staled until rules waits" as Redis keeps it.
 #[must_use]
 pub fn parse_version(bytes: &[u8], reign: u64) -> Option<Kept> {
     let mut words = std::str::from_utf8(bytes)
@@ -83,5 +85,6 @@ pub fn parse_version(bytes: &[u8], reign: u64) -> Option<Kept> {
         },
         until: word()?,
         rules: word()?,
+        waits: word()?,
     })
 }

@@ -96,7 +96,10 @@ fn steps(scratch: &Scratch) -> Vec<Step> {
     let versions = |script| ScriptCall::new(script).key(scratch.versions.clone());
     let one = |reply: &Value| facts::number(reply) == Some(1);
     let step = |name, call, expects| Step { name, call, expects };
-    let read = |token: &[u8]| with_lease(Script::Read).arg(token).number(LIFE).arg("").arg("doctor");
+    let read = |token: &[u8]| {
+        let script = with_lease(Script::Read).key(scratch.versions.clone());
+        script.arg(token).number(LIFE).arg("").arg("doctor")
+    };
     vec![
         step("TAGGET", versions(Script::TagGet).number(LIFE), |reply| {
             facts::text(reply).is_some_and(|pair| pair.contains(' '))
@@ -116,7 +119,7 @@ fn steps(scratch: &Scratch) -> Vec<Step> {
         step("STALE", with_versions(Script::StaleKey).number(LIFE), one),
         step(
             "TAKE",
-            with_vehicle(Script::Take).arg(&TOKEN[..]).number(LIFE).arg("r"),
+            with_versions(Script::Take).arg(&TOKEN[..]).number(LIFE).arg("r"),
             one,
         ),
         step(

@@ -1,18 +1,17 @@
 //! What an entry is worth now: the engine's rule, with every reason kept, for people.
 
-use redis::Value;
 use serde_json::{json, Value as Json};
 
 use super::facts;
 use super::visit::Visit;
-use crate::engine::rules::{number, numbered_rule};
+use crate::engine::rules::fetched;
 use crate::envelope::{tag_names, Envelope, Reign, Version};
 use crate::freshness::{freshness, Freshness, Lifetimes};
 use crate::glob::Glob;
 use crate::key::{HashedMap, Mode, NameHash, Namespace};
 use crate::path::Path;
 use crate::redis::fault::Fault;
-use crate::rules::{Fetched, Judgement, Latest, Rule, RuleCopy};
+use crate::rules::{Judgement, Latest, Rule, RuleCopy};
 use crate::versions::{parse_version, Kept};
 
 /// What a dependency is to a person.
@@ -139,12 +138,7 @@ impl Judge {
         // The floor after the rules: what is trimmed between the two falls.
         range.cmd("ZSCORE").arg(&key).arg("floor");
         let replies = visit.all(&pipeline).await?;
-        let rules = match &replies[0] {
-            Value::Array(items) => items.iter().filter_map(numbered_rule).collect(),
-            _ => Vec::new(),
-        };
-        let floor = number(&replies[1]);
-        self.rules.merge(Fetched { after: 0, floor, rules }, latest);
+        self.rules.merge(fetched(0, &replies)?, latest);
         Ok(())
     }
 

@@ -19,7 +19,6 @@ use crate::memory::{Entry, NewEntry};
 use crate::redis::script::{Script, ScriptCall};
 use crate::redis::session::Session;
 use crate::redis::wire::Budget;
-use crate::rules::Judgement;
 use crate::versions::Kept;
 
 #[derive(Clone, Debug)]
@@ -289,17 +288,10 @@ impl Engine {
         if filling.fenced || self.loads.with(filling.id, |load| load.fenced).unwrap_or(true) {
             return false;
         }
-        if filling.settles || self.is_overruled(filling) {
+        if filling.settles {
             return false;
         }
         self.standing_of(filling.name, &filling.key, &filling.tags, filling.since) != Standing::Removed
-    }
-
-    /// A rule of Redis's that is younger than the load matches: one made ahead of time, while its source settles.
-    fn is_overruled(&self, filling: &Filling) -> bool {
-        let (book, number) = (&self.news.copy.book, filling.stamps.rules);
-        let is_known = !filling.stamps.list.is_empty() && book.latest() > number;
-        is_known && book.judge(&filling.key, number).0 == Judgement::Removed
     }
 
     fn keep_in_memory(&self, filling: &Filling, id: EntryId, since: u64) {

@@ -184,7 +184,7 @@ impl Engine {
             let whole = self.namespace.whole();
             let rule = Rule {
                 mode: push.mode,
-                pattern: (&**pattern).into(),
+                pattern: Arc::clone(pattern),
             };
             return ScriptCall::new(Script::InvalidatePattern)
                 .key(self.keys.versions(whole))

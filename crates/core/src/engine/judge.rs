@@ -193,12 +193,20 @@ impl Engine {
     /// By the rules between the entry's number and the latest.
     fn judge_by_rules(&self, envelope: &Envelope<'_>, versions: &Versions) -> Judgement {
         let copy = &self.news.copy;
-        let number = envelope.rules;
-        match versions.latest_rule(self.namespace.whole()) {
-            Some(latest) if latest.number <= number => Judgement::Stands,
-            Some(latest) if copy.covers(number, latest) => copy.book.judge(envelope.key, number).0,
-            _ => Judgement::Removed,
+        let latest = match versions.latest_rule(self.namespace.whole()) {
+            Some(latest) if latest.number <= envelope.rules => return Judgement::Stands,
+            Some(latest) if copy.covers(envelope.rules, latest) => latest,
+            _ => return Judgement::Removed,
+        };
+        let number = envelope.rules.max(self.news.judged(&envelope.id));
+        if latest.number <= number {
+            return Judgement::Stands;
         }
+        let (judgement, youngest) = copy.book.judge(envelope.key, number);
+        if judgement == Judgement::Stands {
+            self.news.note_judged(envelope.id, youngest);
+        }
+        judgement
     }
 
     fn entry_of(

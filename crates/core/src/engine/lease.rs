@@ -15,6 +15,7 @@ use tokio::time::Instant as Deadline;
 use super::hold::LEASE;
 use super::judge::{bytes_of, version_of, Since};
 use super::lookup::{Answer, Found, Pending};
+use super::rules::Waits;
 use super::Engine;
 use crate::clock::{Instant, MS};
 use crate::envelope::{EntryId, Stamp};
@@ -107,7 +108,10 @@ impl Engine {
             }
         }
 
-        // 2. Sort: granted, there, held.
+        // 2. While a pattern waits, its rule must be known before anything is granted.
+        let waits = self.learn_waits(&versions, session, budget).await;
+
+        // 3. Sort: granted, there, held.
         let mut there = (Vec::new(), Vec::new());
         let mut granted = Vec::new();
         for ((one, token), reply) in pending.into_iter().zip(tokens).zip(reads) {
@@ -115,7 +119,13 @@ impl Engine {
                 ReadReply::Granted(kept) => {
                     let token = kept.unwrap_or(token);
                     granted.push((one.id, one.name, token));
-                    self.granted(&one, token, &versions, since, session, answer);
+                    let taken = Taken {
+                        token,
+                        versions: &versions,
+                        waits,
+                        since,
+                    };
+                    self.granted(&one, &taken, session, answer);
                 }
                 ReadReply::There(entry) => {
                     there.0.push(one);
@@ -133,7 +143,7 @@ impl Engine {
         }
         self.renew_soon(granted, session);
 
-        // 3. What another process filled meanwhile is judged like any entry.
+        // 4. What another process filled meanwhile is judged like any entry.
         let (there, entries) = there;
         match self.sort_entries(there, entries, since, session, budget, answer).await {
             Ok(of_no_use) => of_no_use,
@@ -147,9 +157,12 @@ impl Engine {
     fn granted(
         &self,
         one: &Pending,
-        token: EntryId,
-        versions: &[(NameHash, Option<Kept>)],
-        since: Since,
+        &Taken {
+            token,
+            versions,
+            waits,
+            since,
+        }: &Taken<'_>,
         session: &Arc<Session>,
         answer: &Answer,
     ) {
@@ -167,11 +180,12 @@ impl Engine {
             return answer(one.id, Found::Retry);
         }
         if let Some(kept) = &kept {
-            let until = kept.iter().map(|(_, kept)| kept.until).max().unwrap_or_default();
+            let by_name = kept.iter().map(|(_, kept)| kept.until).max().unwrap_or_default();
+            let until = by_name.max(self.waits_for(&one.key, waits, session));
             if until == 0 {
                 return self.lead(one, Storage::Lease(token), stamps_of(kept), since, answer);
             }
-            // A tag or the namespace settles: what is loaded now is not kept, and nobody need wait for it.
+            // A tag, the namespace or a pattern settles: what is loaded now is not kept, and nobody need wait for it.
             self.release_on(session, one.name, token, Vec::new(), 0);
             let left = (until / 1_000).saturating_sub(session.server_time(&*self.clock));
             return self.beside_settling(one, self.now() + left * MS, since, answer);
@@ -286,8 +300,7 @@ impl Engine {
             match lease {
                 None => break Waited::Free,
                 Some(lease) if self.is_own_failure(lease) => break Waited::Free,
-                // Or its source settles: what it loads is kept by nobody.
-                Some(lease) if is_failure(lease) || lease == b"S" => break Waited::Failed,
+                Some(lease) if is_failure(lease) => break Waited::Failed,
                 // The load that was waited for has failed, and its process tries again: no second wait.
                 Some(lease) if is_retry(lease) && seen.as_deref().is_some_and(|s| s != lease) => {
                     break Waited::Failed;
@@ -320,9 +333,13 @@ impl Engine {
     }
 
     pub(super) fn tagget(&self, name: NameHash) -> ScriptCall {
-        ScriptCall::new(Script::TagGet)
-            .key(self.keys.versions(name))
-            .number(self.version_life())
+        let call = ScriptCall::new(Script::TagGet).key(self.keys.versions(name));
+        let call = if name == self.namespace.whole() {
+            call.key(self.keys.rules(name))
+        } else {
+            call
+        };
+        call.number(self.version_life())
     }
 
     fn read_or_take(&self, one: &Pending, token: &EntryId) -> ScriptCall {
@@ -334,6 +351,7 @@ impl Engine {
         ScriptCall::new(Script::Read)
             .key(entry)
             .key(lease)
+            .key(self.keys.versions(one.name))
             .arg(*token)
             .number(self.short_lease())
             .arg(one.bad.clone())
@@ -345,6 +363,7 @@ impl Engine {
             .key(self.keys.entry(name))
             .key(self.keys.lease(name))
             .key(self.keys.vehicle(Push::key(name), self.process))
+            .key(self.keys.versions(name))
             .arg(*token)
             .number(self.short_lease())
             .arg(entry.to_string())
@@ -363,6 +382,14 @@ impl Engine {
     fn is_own_failure(&self, lease: &[u8]) -> bool {
         lease.first() == Some(&b'F') && lease[1..] == self.process_id()[..]
     }
+}
+
+/// A lease, with what was taken beside it.
+struct Taken<'a> {
+    token: EntryId,
+    versions: &'a [(NameHash, Option<Kept>)],
+    waits: Waits,
+    since: Since,
 }
 
 /// What a fill will say it depends on: the namespace comes first, and has the rules.

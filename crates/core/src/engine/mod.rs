@@ -253,12 +253,12 @@ impl Engine {
         for Order { push, pattern, settle } in orders {
             let rule = pattern.as_ref().map(|pattern| Rule {
                 mode: push.mode,
-                pattern: (&**pattern).into(),
+                pattern: Arc::clone(pattern),
             });
             let until = self.now() + settle * MS;
             match (&rule, settle) {
                 (_, 0) => {}
-                (Some(rule), _) => self.settling.wait_for_matching(rule, until, self.now()),
+                (Some(rule), _) => self.settling.wait_for_matching(rule.clone(), until),
                 (None, _) => self.settling.wait_for(push.name, until, self.now()),
             }
             if let Some(rule) = rule {

@@ -1,34 +1,39 @@
 //! Pattern rules as the engine learns of them: fetched where an entry from Redis is older than the latest, and with each
 //! heartbeat that finds a new one, before that heartbeat proves anything.
 
-use std::collections::HashSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redis::Value;
 
 use super::judge::{bytes_of, version_of, Since};
 use super::Engine;
-use crate::envelope::Reign;
+use crate::envelope::{EntryId, Reign};
 use crate::journal::Order;
 use crate::key::{Kind, Mode, NameHash, Push};
 use crate::redis::fault::{fault_of, Fault};
+use crate::redis::session::Session;
 use crate::redis::wire::{Budget, Wire};
 use crate::rules::{Fetched, Latest, Rule, RuleCopy};
+use crate::versions::Kept;
 
 /// Own rules remembered until a heartbeat passes them; past it they are applied once more, which costs reloads only.
 const OWN: usize = 10_000;
-
-/// A namespace that has no versions: whatever rule comes, comes after.
-const NONE_YET: Latest = Latest { version: 0, number: 0 };
+/// Entries whose judgement is remembered; past it they are judged anew.
+const JUDGED: usize = 10_000;
+/// No source is said to settle for longer, µs; and a second for the two clocks.
+const LONGEST_SETTLE: u64 = 31_000_000;
 
 /// What is known of Redis's rules.
 #[derive(Debug, Default)]
 pub(super) struct News {
     pub copy: RuleCopy,
-    /// Up to here they have taken effect on what is in memory; `None`: nothing of before is there.
-    applied: Mutex<Option<Latest>>,
+    /// Up to here they have taken effect on what is in memory.
+    applied: Mutex<Latest>,
     /// Ours took effect when they were made: once more, and they would fell what was loaded since.
     own: Mutex<HashSet<u64>>,
+    /// Up to which number an entry from Redis has been judged: reads without memory would judge it each time.
+    judged: Mutex<HashMap<EntryId, u64>>,
 }
 
 impl News {
@@ -46,32 +51,109 @@ impl News {
         self.own.lock().is_ok_and(|mut own| own.remove(&number))
     }
 
-    /// A new channel: nothing of before is served from memory.
-    pub fn begin(&self) {
+    /// A new channel: what was read before this was the latest is served from memory no more.
+    fn begin(&self, latest: Latest) {
         self.copy.clear();
-        self.set_applied(None);
+        self.set_applied(latest);
+    }
+
+    /// Up to which number an entry was judged.
+    pub fn judged(&self, id: &EntryId) -> u64 {
+        let judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        judged.get(id).copied().unwrap_or_default()
+    }
+
+    pub fn note_judged(&self, id: EntryId, number: u64) {
+        let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        if judged.len() >= JUDGED {
+            judged.clear();
+        }
+        judged.insert(id, number);
     }
 
     /// The number up to which rules have taken effect.
     fn applied(&self, latest: Latest) -> u64 {
-        match *self.lock_applied() {
-            None => latest.number,
-            Some(applied) if applied.version == latest.version => applied.number,
-            // The whole namespace has fallen since: only rules made after that matter.
-            Some(_) => latest.version,
+        let applied = *self.lock_applied();
+        if applied.version == latest.version {
+            return applied.number;
         }
+        // The whole namespace has fallen since: only rules made after that matter.
+        latest.version
     }
 
-    fn set_applied(&self, applied: Option<Latest>) {
+    /// From which number on the next heartbeat is to ask for rules.
+    pub fn applied_number(&self) -> u64 {
+        self.lock_applied().number
+    }
+
+    fn set_applied(&self, applied: Latest) {
         *self.lock_applied() = applied;
     }
 
-    fn lock_applied(&self) -> MutexGuard<'_, Option<Latest>> {
+    fn lock_applied(&self) -> MutexGuard<'_, Latest> {
         self.applied.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// Whether keys of the namespace wait for their source to settle, by pattern.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Waits {
+    No,
+    /// Which, is in the copy.
+    Known,
+    /// Which, could not be asked: any may, until then (µs of Redis's clock).
+    Unknown(u64),
+}
+
 impl Engine {
+    /// A new session: from which rule on its channel is to hear of them. Asked for before the channel begins, with all
+    /// that heartbeats ask: what may not be asked is told now.
+    pub(super) async fn begin_rules(&self, session: &Session, budget: &mut Budget) -> Result<(), Fault> {
+        let wire = session.coherence.as_ref().unwrap_or(&session.data);
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("GET").arg(self.keys.versions(self.namespace.whole()));
+        self.ask_rules(&mut pipeline, u64::MAX);
+        let replies = wire.all(&pipeline, budget).await?;
+        let kept = replies.first().and_then(|reply| version_of(reply, session.reign));
+        self.news
+            .begin(kept.map_or_else(Latest::default, |kept| kept.latest_rule()));
+        Ok(())
+    }
+
+    /// Learns which keys wait, if a pattern does.
+    pub(super) async fn learn_waits(
+        &self,
+        versions: &[(NameHash, Option<Kept>)],
+        session: &Session,
+        budget: &mut Budget,
+    ) -> Waits {
+        let whole = versions.iter().find(|(name, _)| *name == self.namespace.whole());
+        let Some(kept) = whole.and_then(|(_, kept)| *kept).filter(|kept| kept.waits > 0) else {
+            return Waits::No;
+        };
+        let since = self.server_micros(session).saturating_sub(LONGEST_SETTLE);
+        match self.learn_rules(since, kept.latest_rule(), &session.data, budget).await {
+            Ok(()) => Waits::Known,
+            Err(_) => Waits::Unknown(kept.waits),
+        }
+    }
+
+    /// Until when the source of a key settles by pattern (µs of Redis's clock), or 0.
+    pub(super) fn waits_for(&self, key: &str, waits: Waits, session: &Session) -> u64 {
+        match waits {
+            Waits::No => 0,
+            Waits::Unknown(until) => until,
+            Waits::Known => {
+                let now = self.server_micros(session);
+                self.news.copy.waits.youngest_match(key, now).unwrap_or_default()
+            }
+        }
+    }
+
+    fn server_micros(&self, session: &Session) -> u64 {
+        session.server_time(&*self.clock) * 1_000
+    }
+
     /// Makes sure that a key whose load began at the number `since` can be judged by the rules up to the latest.
     pub(super) async fn learn_rules(
         &self,
@@ -100,31 +182,16 @@ impl Engine {
 
     /// Takes in the two replies to that. They were asked for after the latest was: all up to it is there.
     pub(super) fn take_rules(&self, after: u64, latest: Latest, replies: &[Value]) -> Result<(), Fault> {
-        let [rules, floor] = replies else {
-            return Err(Fault::Unfit("no rules".into()));
-        };
-        if let Some(fault) = replies.iter().find_map(fault_of) {
-            return Err(fault);
-        }
-        let rules = match rules {
-            Value::Array(items) => items.iter().filter_map(numbered_rule).collect(),
-            _ => Vec::new(),
-        };
-        let floor = number(floor);
-        self.news.copy.merge(Fetched { after, floor, rules }, latest);
+        let fetched = fetched(after, replies)?;
+        self.news.copy.merge(fetched, latest);
         Ok(())
-    }
-
-    /// From which number on the next heartbeat is to ask for rules; `None`: it is the first.
-    pub(super) fn rules_applied(&self) -> Option<u64> {
-        self.news.lock_applied().map(|applied| applied.number)
     }
 
     /// Lets rules of other processes take effect on what is in memory, up to the latest.
     async fn apply_rules(&self, latest: Latest, wire: &Wire, budget: &mut Budget) -> Result<(), Fault> {
         let applied = self.news.applied(latest);
         if latest.number <= applied {
-            self.news.set_applied(Some(latest));
+            self.news.set_applied(latest);
             return Ok(());
         }
         self.learn_rules(applied, latest, wire, budget).await?;
@@ -139,14 +206,16 @@ impl Engine {
         }
         // All that the book has, also what is younger: an equal rule may have been there under a smaller number.
         let mut last = latest;
+        let mut orders = Vec::new();
         for (number, rule) in book.after(applied) {
             last.number = last.number.max(number);
             if !self.news.is_own(number) {
-                self.metrics.invalidations_received.add(1);
-                self.bump_all(&[pattern_order(&self.namespace.tag(&rule.pattern), &rule)]);
+                orders.push(pattern_order(self.namespace.tag(&rule.pattern), &rule));
             }
         }
-        self.news.set_applied(Some(last));
+        self.metrics.invalidations_received.add(orders.len() as u64);
+        self.bump_all(&orders);
+        self.news.set_applied(last);
         Ok(())
     }
 
@@ -164,7 +233,6 @@ impl Engine {
         let whole = self.namespace.whole();
         let Some(found) = version_of(reply, reign) else {
             self.versions.remove(whole);
-            self.news.set_applied(Some(NONE_YET));
             return Ok(());
         };
         match self.versions.get(whole) {
@@ -176,35 +244,55 @@ impl Engine {
             Some(known) if known == found => {}
             _ => self.install_version(whole, found, since),
         }
-        if let Some(after) = self.rules_applied() {
-            self.take_rules(after, found.latest_rule(), rules)?;
-        }
+        self.take_rules(self.news.applied_number(), found.latest_rule(), rules)?;
         self.apply_rules(found.latest_rule(), wire, budget).await
     }
 }
 
 /// A rule of a peer as an invalidation here.
-fn pattern_order(name: &NameHash, rule: &Rule) -> Order {
+fn pattern_order(name: NameHash, rule: &Rule) -> Order {
     Order {
         push: Push {
-            name: *name,
+            name,
             kind: Kind::Pattern,
             mode: rule.mode,
         },
-        pattern: Some((&*rule.pattern).into()),
+        pattern: Some(Arc::clone(&rule.pattern)),
         settle: 0,
     }
 }
 
-/// A rule and its number, as ZRANGEBYSCORE gives them; the floor, which lies beside them, is none.
-pub(crate) fn numbered_rule(pair: &Value) -> Option<(u64, Rule)> {
-    let Value::Array(pair) = pair else { return None };
-    let [text, score] = &pair[..] else { return None };
-    let text = std::str::from_utf8(bytes_of(text)?).ok()?;
-    Some((number(score)?, Rule::parse(text)?))
+/// Takes the replies to ZRANGEBYSCORE and ZSCORE apart.
+pub(crate) fn fetched(after: u64, replies: &[Value]) -> Result<Fetched, Fault> {
+    if let Some(fault) = replies.iter().find_map(fault_of) {
+        return Err(fault);
+    }
+    let [Value::Array(items), floor] = replies else {
+        return Err(Fault::Unfit("the rules are no list".into()));
+    };
+    let mut fetched = Fetched {
+        after,
+        floor: number(floor),
+        rules: Vec::new(),
+        waits: Vec::new(),
+    };
+    for (text, number) in items.iter().filter_map(numbered) {
+        if let Some(rule) = Rule::parse(text) {
+            fetched.rules.push((number, rule));
+        }
+        fetched.waits.extend(Rule::parse_wait(text));
+    }
+    Ok(fetched)
 }
 
-pub(crate) fn number(score: &Value) -> Option<u64> {
+/// A member and its number, as ZRANGEBYSCORE gives them.
+fn numbered(pair: &Value) -> Option<(&str, u64)> {
+    let Value::Array(pair) = pair else { return None };
+    let [text, score] = &pair[..] else { return None };
+    Some((std::str::from_utf8(bytes_of(text)?).ok()?, number(score)?))
+}
+
+fn number(score: &Value) -> Option<u64> {
     match score {
         Value::Double(number) => Some(*number as u64),
         _ => None,

@@ -157,9 +157,11 @@ impl Engine {
         let session = Arc::new(session);
 
         // 1. Tracking is armed and proven: what was read before has perhaps missed a push.
+        //    Rules made from here on are this channel's to hear of: the latest before it is asked for first.
+        self.begin_rules(&session, &mut Budget::new(link.config.command_timeout))
+            .await?;
         self.versions.clear();
         link.next_channel();
-        self.news.begin();
         // 2. The first basis is from after that.
         self.beat(link, &session).await?;
         // 3. Invalidations that Redis missed come before anything is read from it.
@@ -180,8 +182,7 @@ impl Engine {
             .arg(self.keys.versions(self.namespace.whole()))
             .cmd("TIME")
             .cmd("ROLE");
-        // The first asks for none, and learns whether it may.
-        self.ask_rules(&mut pipeline, self.rules_applied().unwrap_or(u64::MAX));
+        self.ask_rules(&mut pipeline, self.news.applied_number());
         let mut budget = Budget::new(link.config.command_timeout);
         let since = self.since();
         let beaten = match wire.send(&pipeline, &mut budget).await {
@@ -255,7 +256,12 @@ impl Engine {
             Pushed::Invalidated(push, _) if push.kind == Kind::Pattern => {
                 self.epochs.bump(push);
                 self.versions.remove(self.namespace.whole());
-                link.wake.notify_one();
+                if link.is_active(self.now()) {
+                    link.wake.notify_one();
+                } else {
+                    // Nobody reads: the next one who does has a heartbeat prove memory first.
+                    link.forget_basis();
+                }
             }
             Pushed::Invalidated(push, _) => {
                 self.metrics.invalidations_received.add(1);

@@ -30,11 +30,16 @@ static TEXTS: LazyLock<Texts> = LazyLock::new(|| {
         concat!(include_str!("lua/version.lua"), include_str!("lua/invalidate_tag.lua")),
         concat!(
             include_str!("lua/version.lua"),
+            include_str!("lua/rules.lua"),
             include_str!("lua/invalidate_pattern.lua")
         ),
-        concat!(include_str!("lua/version.lua"), include_str!("lua/tagget.lua")),
-        include_str!("lua/read.lua"),
-        include_str!("lua/take.lua"),
+        concat!(
+            include_str!("lua/version.lua"),
+            include_str!("lua/rules.lua"),
+            include_str!("lua/tagget.lua")
+        ),
+        concat!(include_str!("lua/version.lua"), include_str!("lua/read.lua")),
+        concat!(include_str!("lua/version.lua"), include_str!("lua/take.lua")),
         include_str!("lua/fill.lua"),
         include_str!("lua/renew.lua"),
         include_str!("lua/release.lua"),

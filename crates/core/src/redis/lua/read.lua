@@ -1,5 +1,5 @@
 -- Reads an entry, or takes the lease to load it.
--- KEYS  1 entry  2 lease      ARGV  1 token  2 lease in ms  3 id of an entry that is of no use, or ''  4 process id
+-- KEYS  1 entry  2 lease  3 versions of the key      ARGV  1 token  2 lease in ms  3 id of an entry that is of no use, or ''  4 process id
 -- Returns {1, entry}, {2, token} lease granted, {3, lease, ms left} held by another (F…: a load failed lately), or
 -- {4, '', ms left}: loads are not stored meanwhile, the source settles.
 -- Atomic, because between a look at the entry and the lease another process could fill it and be loaded again.
@@ -11,10 +11,10 @@ local lease = redis.call('GET', KEYS[2])
 local token = ARGV[1]
 if lease == 'F' .. ARGV[4] then
   token = string.sub(token, 1, 15) .. 'R'
-elseif lease == 'S' then
-  return {4, '', redis.call('PTTL', KEYS[2])}
 elseif lease then
   return {3, lease, redis.call('PTTL', KEYS[2])}
 end
+local left = settling(KEYS[3])
+if left > 0 then return {4, '', left} end
 redis.call('SET', KEYS[2], token, 'PX', ARGV[2])
 return {2, token}
