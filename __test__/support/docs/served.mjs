@@ -16,7 +16,7 @@ async function eventuallyFetch(url) {
     try {
       return await fetch(url)
     } catch (error) {
-      if (attempt === 100) throw error
+      if (attempt === 500) throw error
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
   }
