@@ -6,17 +6,13 @@
 // gives every caller a copy. Redis hit: 1,000 distinct keys of 20 B, 512 in flight, memory off, against ioredis with
 // auto-pipelining (GET + JSON.parse). Rounds alternate; the median round counts.
 
-const { spawn } = require('node:child_process')
-const { mkdtempSync, readFileSync, rmSync } = require('node:fs')
-const { connect, createServer } = require('node:net')
-const { tmpdir } = require('node:os')
-const path = require('node:path')
+const { readFileSync } = require('node:fs')
 const { performance } = require('node:perf_hooks')
-const { setTimeout: sleep } = require('node:timers/promises')
 const { parseArgs } = require('node:util')
 const Redis = require('ioredis')
 const { LRUCache } = require('lru-cache')
 const { createCache } = require('..')
+const { median, withRedis } = require('./server.js')
 
 const ROUNDS = 9
 const KEYS = 1_000
@@ -24,10 +20,6 @@ const IN_FLIGHT = 512
 
 const never = () => {
   throw new Error('this must be a hit')
-}
-
-function median(values) {
-  return [...values].sort((a, b) => a - b)[values.length >> 1]
 }
 
 /** Runs contestants in turns. @returns {Promise<Record<string, object>>} the median of each figure */
@@ -118,41 +110,6 @@ async function redisHit(url) {
   await cache.close()
   redis.disconnect()
   return results
-}
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve) => server.once('listening', resolve))
-  const { port } = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
-
-async function accepts(port) {
-  for (let attempt = 0; attempt < 100; attempt++) {
-    const socket = connect(port, '127.0.0.1')
-    const isOpen = await new Promise((resolve) => {
-      socket.once('connect', () => resolve(true)).once('error', () => resolve(false))
-    })
-    socket.destroy()
-    if (isOpen) return
-    await sleep(50)
-  }
-  throw new Error('redis-server did not start')
-}
-
-async function withRedis(use) {
-  const port = await freePort()
-  const dir = mkdtempSync(path.join(tmpdir(), 'tidecache-benchmark-'))
-  const options = ['--port', port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', dir]
-  const server = spawn('redis-server', options, { stdio: 'ignore' })
-  try {
-    await accepts(port)
-    return await use(`redis://127.0.0.1:${port}`)
-  } finally {
-    server.kill()
-    rmSync(dir, { recursive: true, force: true })
-  }
 }
 
 function print(title, results) {
