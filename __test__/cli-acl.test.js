@@ -29,17 +29,21 @@ async function refusals(user) {
   return entries.filter(({ username }) => username === user).map(({ object }) => object)
 }
 
-/** A day in the life of a cache in a namespace of the user's name: everything that an engine asks of Redis. */
+/**
+ * A day in the life of a cache in a namespace of the user's name: everything that an engine asks of Redis.
+ *
+ * @returns {Promise<string[]>} what failed; for want of a rule that is not what is looked at
+ */
 async function live(user) {
   const { createCache } = require('..')
   const options = { namespace: user, logger: { warn() {} } }
   const cache = createCache({ ...options, redis: urlOf(user) })
   const peer = createCache({ ...options, redis: redis.url })
-  // What fails for want of a rule is not what is looked at.
+  const failed = []
   const try_ = (act) =>
     Promise.resolve()
       .then(act)
-      .catch(() => {})
+      .catch((error) => failed.push(error.message))
   await try_(() => cache.ready())
   await try_(() => cache.getOrSet('a', () => 1, { tags: ['t'], ttl: '1h' }))
   await try_(() => cache.getOrSet('late', (ctx) => ctx.tag('late')))
@@ -48,7 +52,14 @@ async function live(user) {
   for (const target of ['a', { tag: 't' }, { pattern: 'p*' }]) {
     await try_(() => cache.invalidate(target, { mode: 'stale' }))
     await try_(() => cache.invalidate(target))
+    await try_(() => cache.invalidate(target, { settle: '50ms' }))
   }
+  // A view and a version: other names, the same scripts; and a load whose source settles.
+  const view = cache.namespace('v')
+  await try_(() => view.getOrSet('a', () => 1, { version: 2, tags: ['t'] }))
+  await try_(() => view.invalidate('a', { mode: 'stale' }))
+  await try_(() => view.invalidate({ keys: ['a'], pattern: 'a*', all: true }, { settle: '30s' }))
+  await try_(() => view.getOrSet('a', () => 2, { version: 2 }))
   // An entry from before a rule is judged by it.
   await try_(() => peer.set('p1', 1, { ttl: '1h' }))
   await try_(() => peer.invalidate({ pattern: 'p*' }))
@@ -73,6 +84,7 @@ async function live(user) {
   await try_(() => cache.get('a'))
   await sleep(400)
   await Promise.all([cache.close(), peer.close()])
+  return failed
 }
 
 /** Works through a list, some at a time. */
@@ -106,11 +118,11 @@ describe('the minimal ACL', () => {
     await makeUser('shop', rules)
 
     await redis.command('SCRIPT', 'FLUSH')
-    await live('shop')
+    const failed = await live('shop')
     const refused = await refusals('shop')
     const { code, stdout } = await runCli(['doctor', '--json', '--namespace', 'shop', '--redis', urlOf('shop')])
 
-    assert.deepEqual(refused, [])
+    assert.deepEqual([refused, failed], [[], []])
     const { mode, checks } = JSON.parse(stdout)
     assert.deepEqual([code, mode], [0, 'tracking'])
     const notWell = checks.filter(({ id, status }) => status !== 'ok' && id !== 'memory')
@@ -118,6 +130,55 @@ describe('the minimal ACL', () => {
       notWell.map(({ id, mend }) => [id, mend]),
       [['this tool', ['ACL SETUSER shop +scan +dbsize +memory|usage']]],
     )
+  })
+
+  test('of a reader lets him look, and change nothing', async () => {
+    const asked = ['doctor', '--acl', '--read-only', '--namespace', 'shop', '--redis', urlOf('reader')]
+    const { stdout } = await runCli(asked)
+    await makeUser('reader', stdout.trim().split(' ').slice(3))
+    const { createCache } = require('..')
+    const cache = createCache({ redis: redis.url, namespace: 'shop' })
+    await cache.set('before', 1, { ttl: '1h', tags: ['t'] })
+    await cache.invalidate({ pattern: 'x*' })
+    await cache.set('seen', 1, { ttl: '1h', tags: ['t'] })
+    await cache.close()
+    const run = (...args) => runCli([...args, '--namespace', 'shop', '--redis', urlOf('reader')])
+
+    const looks = [['ls'], ['get', 'seen'], ['inspect', 'before'], ['top', '--once']]
+    const codes = await Promise.all(looks.map(async (args) => (await run(...args)).code))
+    const refused = await refusals('reader')
+    const invalidated = await run('invalidate', 'seen')
+
+    assert.deepEqual(codes, [0, 0, 0, 0])
+    assert.deepEqual(refused, [])
+    assert.equal(invalidated.code, 1)
+    assert.match(
+      invalidated.stderr,
+      /^tidecache: Redis did not confirm it: .*NOPERM.*; tidecache doctor tells which right is missing\n$/,
+    )
+    assert.equal((await run('get', 'seen')).code, 0)
+  })
+
+  test('of a reader names the rule that is missing', async () => {
+    const asked = ['doctor', '--acl', '--read-only', '--namespace', 'shop', '--redis', urlOf('reader')]
+    const granted = (await runCli(asked)).stdout.trim().split(' ').slice(3)
+    const told = { '+pttl': ['inspect', 'before'], '+dbsize': ['top', '--once'] }
+    // Redis 7 lets everybody say HELLO, and `top` says itself what it cannot know without sizes.
+    const spared = [...ONLY_OLDER, '+memory|usage']
+
+    for (const rule of granted.filter((one) => /^[+~]/.test(one) && !spared.includes(one))) {
+      const user = `reader-${rule.replace(/\W/g, '')}`
+      await makeUser(
+        user,
+        granted.filter((one) => one !== rule),
+      )
+
+      const { code, stderr } = await runCli([...(told[rule] ?? ['ls']), '--namespace', 'shop', '--redis', urlOf(user)])
+
+      const may = rule.startsWith('~') ? `use ${rule.slice(1)}` : `run ${rule.slice(1)}`
+      const said = `tidecache: user ${user} may not ${may}; the rule is: ACL SETUSER ${user} ${rule}\n`
+      assert.deepEqual([code, stderr], [1, said])
+    }
   })
 
   test('has no rule too many: without any one of them something is refused, and doctor names it', async () => {

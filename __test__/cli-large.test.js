@@ -106,4 +106,26 @@ describe(`ls of ${ENTRIES.toLocaleString('en')} entries`, () => {
     assert.ok(Math.abs(entries - ENTRIES) < ENTRIES * 0.02, `${entries} entries`)
     assert.ok(bytes > ENTRIES * 1_000 && bytes < ENTRIES * 3_000, `${bytes} bytes`)
   })
+
+  test('judges each entry by what holds when it comes to it', async () => {
+    const { createCache } = require('..')
+    const cache = createCache({ redis: redis.url, namespace })
+    const { child, ended } = startCli(['ls', '--json'], options)
+    await new Promise((resolve) => child.stdout.once('data', resolve))
+    // Nobody reads on: the tool waits, after some pages.
+    child.stdout.pause()
+
+    await cache.invalidate({ tag: 'users' })
+    const later = Array.from({ length: 50 }, (_, n) => `later:${n}`)
+    await Promise.all(later.map((key) => cache.set(key, 1, { ttl: '1h', tags: ['users'] })))
+    await cache.close()
+    child.stdout.resume()
+    const rows = jsonLines((await ended).stdout)
+
+    const stored = rows.filter(({ key }) => key.startsWith('later:'))
+    const fallen = rows.slice(ENTRIES / 2).filter(({ key }) => key.startsWith('user:'))
+    assert.ok(stored.length > 0)
+    assert.deepEqual([...new Set(stored.map(({ state }) => state))], ['fresh'])
+    assert.deepEqual([...new Set(fallen.map(({ state }) => state))], ['invalid'])
+  })
 })

@@ -7,6 +7,7 @@ use napi::bindgen_prelude::{Buffer, Object, ToNapiValue};
 use napi::{Env, Error, Result};
 use napi_derive::napi;
 use tidecache_core::admin::desk::Desk;
+use tidecache_core::admin::needs::User;
 
 use crate::config::RedisOptions;
 use crate::runtime;
@@ -35,11 +36,12 @@ impl Admin {
         }
     }
 
-    /// The ACL rule of a user who may do what an application needs, and no more.
+    /// The ACL rule of a user with the rights that an application needs, or this tool when it only reads.
     #[napi(catch_unwind)]
     #[must_use]
-    pub fn set_user(&self) -> String {
-        self.desk.set_user()
+    pub fn set_user(&self, only_reads: bool) -> String {
+        self.desk
+            .set_user(if only_reads { User::Reader } else { User::Application })
     }
 
     /// What this Redis allows.

@@ -52,7 +52,7 @@ async function run(words, values) {
   noWords('doctor', words)
   const where = target(values)
   if (values.acl === true) {
-    process.stdout.write(`${openAdmin(where).setUser()}\n`)
+    process.stdout.write(`${openAdmin(where).setUser(values['read-only'] === true)}\n`)
     return 0
   }
   const status = new Status(process.stderr, 300)
@@ -88,8 +88,11 @@ async function run(words, values) {
 module.exports = {
   summary: 'what this Redis allows, how far it is, which mode will be used, and why',
   usage: 'doctor [options]',
-  options: { acl: { type: 'boolean' } },
-  help: [['--acl', 'the ACL rule of a user with the rights an application needs, and no more']],
+  options: { acl: { type: 'boolean' }, 'read-only': { type: 'boolean' } },
+  help: [
+    ['--acl', 'instead: the ACL rule of a user with the rights an application needs, and no more'],
+    ['--acl --read-only', 'the rule of a user for ls, get, inspect and top, who can change nothing'],
+  ],
   notes: [
     'Writes only names of its own inside the namespace, for a moment, and removes them. Exit code 1 when Redis cannot be used.',
   ],

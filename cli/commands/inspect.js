@@ -4,7 +4,7 @@
 const { find, FIND_HELP, FIND_OPTIONS } = require('../find.js')
 const { Failure } = require('../args.js')
 const { write } = require('../out.js')
-const { bytes, columnsOf, count, padEnd, paintFor, time, visible, wrap } = require('../text.js')
+const { bytes, columnsOf, count, padEnd, paintFor, plural, time, visible, wrap } = require('../text.js')
 const { NAMED, reasonOf, reasons } = require('../why.js')
 
 const LEFT = 14
@@ -21,10 +21,11 @@ const LEASES = {
   none: () => 'none: nobody loads it now',
   held: (left) => `held: a process loads it now (the lease lapses in ${time(left)})`,
   failed: (left) => `a load failed lately (remembered for ${time(left)} more)`,
-  settling: (left) => `settling: loads are not stored for ${time(left)} more`,
 }
 
 const lease = ({ kind, left }) => LEASES[kind](left)
+const settling = (wait) => `${NAMED[wait.kind](wait)}: loads are not stored for ${time(wait.left)} more`
+const exactly = (size) => (size < 1_024 ? plural(size, 'byte') : `${bytes(size)} (${count(size)} bytes)`)
 const window = (ms) => (ms === 0 ? 'off' : time(ms))
 
 function lifetimes({ now, created, ttl, staleWhileRevalidate, staleIfError }) {
@@ -56,10 +57,11 @@ function rowsOf({ report, where }) {
     ['state', MEANING[entry.state], COLOURS[entry.state]],
     ...why.map((reason) => ['', reason]),
     ...lifetimes(entry),
-    ['value', `${bytes(entry.bytes)} (${count(entry.bytes)} bytes), ${CODECS[entry.codec] ?? `codec ${entry.codec}`}`],
+    ['value', `${exactly(entry.bytes)}, ${CODECS[entry.codec] ?? `codec ${entry.codec}`}`],
     ['in Redis', `${bytes(size)}, ${expires > 0 ? `kept for ${time(expires)} more` : 'no expiry'}`],
     ['', redisKey],
     ['lease', lease(report.lease)],
+    ...(report.settling === null ? [] : [['settling', settling(report.settling), 'yellow']]),
     ['id', entry.id],
     ...dependencies(entry).map(([text, matches], n) => [
       n === 0 ? 'depends on' : '',
@@ -86,9 +88,9 @@ function render(found, stream) {
 
 /** For machines: what is there, and no words but the reasons. */
 function toJson({ report, where }) {
-  const { place, entry, size, expires, lease: held, redisKey, unreadable } = report
+  const { place, entry, size, expires, lease: held, settling: wait, redisKey, unreadable } = report
   const what = { namespace: where.namespace, key: place.key, view: place.view, version: place.version }
-  const inRedis = { redisKey, redisBytes: size, redisTtl: expires, lease: held }
+  const inRedis = { redisKey, redisBytes: size, redisTtl: expires, lease: held, settling: wait }
   if (entry === undefined) return { ...what, state: 'unreadable', why: [unreadable], ...inRedis }
   const { state, now, created, ttl, staleWhileRevalidate, staleIfError, tags, id, codec } = entry
   const at = (micros) => (micros === null ? null : new Date(micros / 1_000).toISOString())
@@ -120,7 +122,8 @@ async function run(words, values) {
   const found = await find('inspect', words, values)
   const { report, name, where } = found
   if (!report.found) {
-    throw new Failure(`no entry '${name}' in namespace ${where.namespace}; lease: ${lease(report.lease)}`)
+    const wait = report.settling === null ? '' : `; settling: ${settling(report.settling)}`
+    throw new Failure(`no entry '${name}' in namespace ${where.namespace}; lease: ${lease(report.lease)}${wait}`)
   }
   if (values.json === true) {
     await write(process.stdout, `${JSON.stringify(toJson(found))}\n`)

@@ -7,17 +7,30 @@ const { Failure, UsageError } = require('../args.js')
 const { ask, openAdmin, target } = require('../connection.js')
 const { readings, shownName, stored, viewsOf } = require('../names.js')
 const { plural, visible } = require('../text.js')
+const { toMs } = require('../../lib/duration.js')
 const { CacheConfigError, CacheRedisError } = require('../../lib/errors.js')
 
 const MODES = ['remove', 'stale']
+const SETTLE = { min: 0, max: 30_000 }
 
 function check(words, values) {
-  const { tag = [], pattern = [], all, mode = 'remove' } = values
+  const { tag = [], pattern = [], all, mode = 'remove', settle } = values
   if (words.length + tag.length + pattern.length === 0 && all !== true) {
     throw new UsageError('invalidate needs a key, --tag, --pattern or --all', 'invalidate')
   }
   if (!MODES.includes(mode)) throw new UsageError(`--mode must be remove or stale; got '${mode}'`, 'invalidate')
-  return { tags: tag, patterns: pattern, all: all === true, mode }
+  if (settle !== undefined && mode === 'stale') throw new UsageError('--settle needs --mode remove', 'invalidate')
+  return { tags: tag, patterns: pattern, all: all === true, mode, settle: settleOf(settle) }
+}
+
+/** As in `cache.invalidate`; checked before anything is asked of Redis. */
+function settleOf(text) {
+  if (text === undefined) return undefined
+  try {
+    return toMs(/^\d+$/.test(text) ? Number(text) : text, '--settle', SETTLE)
+  } catch (error) {
+    throw new UsageError(error.message, 'invalidate')
+  }
 }
 
 /** Everything at once is asked for twice. */
@@ -77,7 +90,7 @@ function calls(groups, views, { tags, patterns, all }) {
   ]
 }
 
-async function carryOut(list, mode, where) {
+async function carryOut(list, { mode, settle }, where) {
   // The operator's switch turns caches off, not this.
   delete process.env.TIDECACHE_DISABLED
   const { createCache } = require('../../lib/cache.js')
@@ -86,14 +99,16 @@ async function carryOut(list, mode, where) {
     await cache.ready()
     for (const { views, target: what } of list) {
       const view = views.reduce((at, name) => at.namespace(name), cache)
-      await view.invalidate(what, { mode, strict: true })
+      await view.invalidate(what, { mode, settle, strict: true })
     }
   } catch (error) {
     if (error instanceof CacheConfigError) throw new UsageError(error.message, 'invalidate')
     if (!(error instanceof CacheRedisError)) throw error
-    throw new Failure(
-      `Redis did not confirm it: ${error.message.replace(/^[^:]*: /, '')}; run it again when Redis answers`,
-    )
+    const why = error.message.replace(/^[^:]*: /, '')
+    const next = /NOPERM/.test(why)
+      ? 'tidecache doctor tells which right is missing'
+      : 'run it again when Redis answers'
+    throw new Failure(`Redis did not confirm it: ${why}; ${next}`)
   } finally {
     await cache.close()
   }
@@ -120,7 +135,7 @@ async function run(words, values) {
   await confirm(where, views, values)
   const groups = await keysByView(words, views, where)
   const list = calls(groups, views, asked)
-  await carryOut(list, asked.mode, where)
+  await carryOut(list, asked, where)
   if (values.json === true) {
     const targets = list.map(({ views: view, target: what }) => ({ view, ...what }))
     process.stdout.write(`${JSON.stringify({ redis: 'applied', mode: asked.mode, targets })}\n`)
@@ -139,6 +154,7 @@ module.exports = {
     all: { type: 'boolean' },
     yes: { type: 'boolean', short: 'y' },
     mode: { type: 'string' },
+    settle: { type: 'string' },
     view: { type: 'string' },
   },
   help: [
@@ -146,6 +162,7 @@ module.exports = {
     ['--pattern <glob>', 'entries whose keys match, as ls shows them; may be given again'],
     ['--all, --yes', 'every entry; without asking'],
     ['--mode stale', 'keep serving them inside staleWhileRevalidate, refresh at the next read'],
+    ['--settle <300ms>', 'loads begun meanwhile (30s at most) are not stored: for a source that lags'],
     ['--view <a/b>', 'in this view'],
   ],
   notes: [

@@ -118,7 +118,7 @@ function frame({ flow, hitRate, hitRateSinceStart, ours, server }, where, stream
     '',
     row(
       'namespace',
-      `${about}${count(ours.entries)} entries, ${plural(ours.tags, 'tag')}, ${count(ours.leases)} loading`,
+      `${about}${count(ours.entries)} ${ours.entries === 1 ? 'entry' : 'entries'}, ${plural(ours.tags, 'tag')}, ${count(ours.leases)} loading`,
     ),
     row('', size),
     row(
@@ -189,6 +189,7 @@ module.exports = {
     ['--interval <2s>', 'between looks, from 200ms to 1h'],
   ],
   notes: [
+    'Tags: names that entries depend on, so also views, and keys with versions or a settle.',
     'Each look costs Redis a few ms at most: INFO, and up to 10 pages of SCAN, by which entries are counted or, in large databases, estimated.',
   ],
   interrupted: 0,

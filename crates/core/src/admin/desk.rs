@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 
 use super::entry::{find, Found};
 use super::listing::Listing;
-use super::needs;
+use super::needs::{self, User};
 use super::probe::probe;
 use super::sample::Sampler;
 use super::visit::Visit;
@@ -35,10 +35,10 @@ impl Desk {
         }
     }
 
-    /// The ACL rule of a user who may do what an application needs, and no more.
+    /// The ACL rule of a user with the rights that are needed, and no more.
     #[must_use]
-    pub fn set_user(&self) -> String {
-        needs::set_user(&self.config, &self.namespace)
+    pub fn set_user(&self, whose: User) -> String {
+        needs::set_user(whose, &self.config, &self.namespace)
     }
 
     /// What this Redis allows.

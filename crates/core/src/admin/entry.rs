@@ -3,8 +3,9 @@
 use redis::Value;
 use serde_json::{json, Value as Json};
 
+use super::dependency::Dependency;
 use super::facts;
-use super::judge::{names, place, told, Judge};
+use super::judge::{place, Judge};
 use super::visit::Visit;
 use crate::envelope::{tag_names, Envelope, Malformed};
 use crate::path::Path;
@@ -17,7 +18,23 @@ pub struct Found {
     pub payload: Option<Vec<u8>>,
 }
 
-/// Looks for the first of these stored keys that has an entry.
+/// A stored key that was asked for, and what lies under its name.
+struct Candidate<'a> {
+    key: &'a str,
+    bytes: &'a [u8],
+    entry: Result<Envelope<'a>, Malformed>,
+}
+
+impl Candidate<'_> {
+    fn is_served(&self, judge: &Judge, now: u64) -> bool {
+        let state = |entry| state(entry, self.key, judge, now);
+        self.entry
+            .as_ref()
+            .is_ok_and(|entry| !matches!(state(entry), "invalid" | "expired"))
+    }
+}
+
+/// Looks for the first of these stored keys that has an entry which is served; else the first that has one.
 ///
 /// # Errors
 /// When Redis does not answer, or refuses.
@@ -27,47 +44,76 @@ pub async fn find(stored: &[String], visit: &Visit) -> Result<Found, Fault> {
         pipeline.cmd("GET").arg(visit.keys.entry(visit.namespace.key(key)));
     }
     let replies = visit.all(&pipeline).await?;
-    let at = replies.iter().position(|reply| facts::bytes(reply).is_some());
-    let key = &stored[at.unwrap_or(0)];
-    let lease = lease(key, visit).await?;
-    let Some(bytes) = at.and_then(|at| facts::bytes(&replies[at])) else {
-        let report = json!({ "found": false, "place": place(key), "lease": lease });
-        return Ok(Found { report, payload: None });
-    };
-    let mut report = json!({
-        "found": true,
+    let candidates: Vec<_> = stored.iter().zip(&replies).filter_map(candidate).collect();
+    let mut judge = Judge::new(visit.namespace.clone(), visit.reign);
+    let whole: Vec<_> = candidates.iter().filter_map(|one| one.entry.as_ref().ok()).collect();
+    judge.learn(&whole, visit).await?;
+    let now = visit.now();
+    let served = candidates.iter().find(|one| one.is_served(&judge, now));
+    if let Some(found) = served.or(candidates.first()) {
+        return report(found, &mut judge, now, visit).await;
+    }
+    let mut report = surroundings(&stored[0], &[], &mut judge, visit).await?;
+    report["found"] = json!(false);
+    Ok(Found { report, payload: None })
+}
+
+fn candidate<'a>((key, reply): (&'a String, &'a Value)) -> Option<Candidate<'a>> {
+    let bytes = facts::bytes(reply)?;
+    let entry = Envelope::decode(bytes);
+    Some(Candidate { key, bytes, entry })
+}
+
+async fn report(
+    Candidate { key, bytes, entry }: &Candidate<'_>,
+    judge: &mut Judge,
+    now: u64,
+    visit: &Visit,
+) -> Result<Found, Fault> {
+    // Judged by what was learnt for it, before more is asked.
+    let described = entry.as_ref().map(|entry| describe(entry, key, judge, now));
+    let tags = entry
+        .as_ref()
+        .map_or_else(|_| Vec::new(), |entry| tag_names(entry.names));
+    let mut report = surroundings(key, &tags, judge, visit).await?;
+    report["found"] = json!(true);
+    report["redisKey"] = json!(visit.keys.entry(visit.namespace.key(key)));
+    report["size"] = json!(bytes.len());
+    report["expires"] = json!(expiry(key, visit).await?);
+    match described {
+        Ok(described) => report["entry"] = described,
+        Err(Malformed(why)) => report["unreadable"] = json!(why),
+    }
+    let payload = entry.as_ref().ok().map(|entry| entry.payload.to_vec());
+    Ok(Found { report, payload })
+}
+
+/// What there is of a key beside its entry: its place, who loads it, whether its source settles.
+async fn surroundings(key: &str, tags: &[&str], judge: &mut Judge, visit: &Visit) -> Result<Json, Fault> {
+    let wait = judge.wait(key, tags, visit).await?;
+    Ok(json!({
         "place": place(key),
-        "lease": lease,
-        "redisKey": visit.keys.entry(visit.namespace.key(key)),
-        "size": bytes.len(),
-        "expires": expiry(key, visit).await?,
-    });
-    match Envelope::decode(bytes) {
-        Ok(entry) => {
-            report["entry"] = describe(&entry, key, visit).await?;
-            Ok(Found {
-                report,
-                payload: Some(entry.payload.to_vec()),
-            })
-        }
-        Err(Malformed(why)) => {
-            report["unreadable"] = json!(why);
-            Ok(Found { report, payload: None })
-        }
+        "lease": lease(key, visit).await?,
+        "settling": wait.map(|wait| wait.told(visit.now())),
+    }))
+}
+
+fn state(entry: &Envelope<'_>, asked: &str, judge: &Judge, now: u64) -> &'static str {
+    if entry.key == asked {
+        judge.judge(entry, now).state()
+    } else {
+        "invalid"
     }
 }
 
-async fn describe(entry: &Envelope<'_>, asked: &str, visit: &Visit) -> Result<Json, Fault> {
-    let mut judge = Judge::new(visit.namespace.clone(), visit.reign);
-    judge.learn(names(entry).collect(), visit).await?;
-    let now = visit.now();
+fn describe(entry: &Envelope<'_>, asked: &str, judge: &Judge, now: u64) -> Json {
     let verdict = judge.judge(entry, now);
     let tags: Vec<&str> = tag_names(entry.names)
         .into_iter()
         .map(|tag| Path::of(tag).key)
         .collect();
-    Ok(json!({
-        "state": verdict.state(),
+    json!({
+        "state": state(entry, asked, judge, now),
         "isItsKey": entry.key == asked,
         "isOfThisReign": verdict.is_of_this_reign,
         "markedStale": entry.marked_stale,
@@ -77,11 +123,11 @@ async fn describe(entry: &Envelope<'_>, asked: &str, visit: &Visit) -> Result<Js
         "staleWhileRevalidate": entry.policy.stale_while_revalidate,
         "staleIfError": entry.policy.stale_if_error,
         "tags": tags,
-        "dependencies": verdict.dependencies.iter().map(told).collect::<Vec<_>>(),
+        "dependencies": verdict.dependencies.iter().map(Dependency::told).collect::<Vec<_>>(),
         "id": format!("{:032x}", u128::from_be_bytes(entry.id)),
         "codec": entry.codec,
         "bytes": entry.payload.len(),
-    }))
+    })
 }
 
 /// Until when Redis keeps it, ms; -1: forever.
@@ -91,7 +137,7 @@ async fn expiry(key: &str, visit: &Visit) -> Result<Option<i64>, Fault> {
     Ok(visit.all(&pipeline).await?.first().and_then(facts::number))
 }
 
-/// Who loads it: `{ kind: none | held | failed | settling, left }`.
+/// Who loads it: `{ kind: none | held | failed, left }`.
 async fn lease(key: &str, visit: &Visit) -> Result<Json, Fault> {
     let name = visit.keys.lease(visit.namespace.key(key));
     let mut pipeline = redis::pipe();
@@ -105,7 +151,6 @@ async fn lease(key: &str, visit: &Visit) -> Result<Json, Fault> {
 
 fn kind(token: &[u8]) -> &'static str {
     match token {
-        b"S" => "settling",
         [b'F', ..] if token.len() != 16 => "failed",
         _ => "held",
     }

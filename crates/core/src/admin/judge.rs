@@ -1,57 +1,33 @@
 //! What an entry is worth now: the engine's rule, with every reason kept, for people.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{json, Value as Json};
 
+use super::dependency::{Dependency, Label, Match, Wait};
 use super::facts;
 use super::visit::Visit;
 use crate::engine::rules::fetched;
-use crate::envelope::{tag_names, Envelope, Reign, Version};
+use crate::envelope::{tag_names, Envelope, Reign, Stamp};
 use crate::freshness::{freshness, Freshness, Lifetimes};
 use crate::glob::Glob;
 use crate::key::{HashedMap, Mode, NameHash, Namespace};
-use crate::path::Path;
+use crate::path::{implicit, Path};
 use crate::redis::fault::Fault;
 use crate::rules::{Judgement, Latest, Rule, RuleCopy};
 use crate::versions::{parse_version, Kept};
 
-/// What a dependency is to a person.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Label {
-    Namespace,
-    View(String),
-    /// The bare key of one with a version.
-    Key,
-    Tag(String),
-    /// A rule that came after it; `None`: those that would judge it are no longer kept.
-    Pattern(Option<String>),
-    /// A hash that no name was kept for.
-    Unknown,
-}
+/// How long what Redis said of a name is believed: a long listing must not show what fell meanwhile.
+const BELIEVED: Duration = Duration::from_secs(1);
 
-/// How a dependency stands against what the entry carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Match {
-    Same,
-    /// Marked stale since, at that µs of the server's clock.
-    Staled(u64),
-    /// Invalidated since.
-    Removed(u64),
-    /// Its version is gone: evicted, flushed or expired.
-    Missing,
-}
-
-#[derive(Clone, Debug)]
-pub struct Dependency {
-    pub label: Label,
-    pub matches: Match,
-}
-
-/// The versions of one visit: each asked for once.
+/// What Redis says of names and of rules, as far as it was asked.
 #[derive(Debug)]
 pub struct Judge {
     namespace: Namespace,
     reign: Reign,
     versions: HashedMap<NameHash, Option<Kept>>,
+    /// When the oldest of them was asked for.
+    asked: Instant,
     rules: RuleCopy,
 }
 
@@ -90,18 +66,30 @@ impl Judge {
             namespace,
             reign,
             versions: HashedMap::default(),
+            asked: Instant::now(),
             rules: RuleCopy::default(),
         }
     }
 
-    /// Asks for those versions that are not known yet.
+    /// Learns what entries are judged by. An entry falls only by what was asked for after it was read: what is known
+    /// may be older than the entry.
     ///
     /// # Errors
     /// When Redis does not answer.
-    pub async fn learn(&mut self, mut names: Vec<NameHash>, visit: &Visit) -> Result<(), Fault> {
+    pub async fn learn(&mut self, entries: &[&Envelope<'_>], visit: &Visit) -> Result<(), Fault> {
+        if self.asked.elapsed() > BELIEVED {
+            self.versions.clear();
+            self.asked = Instant::now();
+        }
+        let differs = |stamp: &&Stamp| self.kept(stamp.name).map(|kept| kept.version) != Some(stamp.version);
+        let stamps = entries.iter().flat_map(|entry| &entry.stamps);
+        let names = stamps.filter(differs).map(|stamp| stamp.name).collect();
+        self.ask(names, visit).await
+    }
+
+    async fn ask(&mut self, mut names: Vec<NameHash>, visit: &Visit) -> Result<(), Fault> {
         names.sort_unstable();
         names.dedup();
-        names.retain(|name| !self.versions.contains_key(name));
         let mut pipeline = redis::pipe();
         for name in &names {
             pipeline.cmd("GET").arg(visit.keys.versions(*name));
@@ -114,6 +102,31 @@ impl Judge {
         self.learn_rules(visit).await
     }
 
+    /// Whether loads of a stored key are not stored for now: by what waits the longest. Tags as in stored keys.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn wait(&mut self, stored: &str, tags: &[&str], visit: &Visit) -> Result<Option<Wait>, Fault> {
+        let mut names = implicit(&self.namespace, stored);
+        names.extend([self.namespace.whole(), self.namespace.key(stored)]);
+        names.extend(tags.iter().map(|tag| self.namespace.tag(tag)));
+        self.ask(names.clone(), visit).await?;
+        let labels = self.labels(stored, tags);
+        let by_name = names.into_iter().filter_map(|name| {
+            let label = labels.get(&name).cloned().unwrap_or(Label::Unknown);
+            let until = self.kept(name)?.until;
+            Some(Wait { label, until })
+        });
+        let now = visit.now() * 1_000;
+        let patterns = self.rules.waits.after(now).into_iter();
+        let by_pattern = patterns.filter(|(_, rule)| is_of(rule, stored)).map(|(until, rule)| {
+            let label = pattern_label(&rule);
+            Wait { label, until }
+        });
+        let waits = by_name.chain(by_pattern).filter(|wait| wait.until > now);
+        Ok(waits.max_by_key(|wait| wait.until))
+    }
+
     fn kept(&self, name: NameHash) -> Option<Kept> {
         self.versions.get(&name).copied().flatten()
     }
@@ -122,33 +135,29 @@ impl Judge {
         self.kept(self.namespace.whole()).map(|kept| kept.latest_rule())
     }
 
-    /// Fetches all rules, once.
+    /// Fetches the rules that are not known yet.
     async fn learn_rules(&self, visit: &Visit) -> Result<(), Fault> {
         let Some(latest) = self.latest_rule().filter(|latest| !self.rules.covers(0, *latest)) else {
             return Ok(());
         };
+        let after = self.rules.fetch_after(0, latest);
         let key = visit.keys.rules(self.namespace.whole());
         let mut pipeline = redis::pipe();
-        let range = pipeline
-            .cmd("ZRANGEBYSCORE")
-            .arg(&key)
-            .arg("-inf")
-            .arg("+inf")
-            .arg("WITHSCORES");
+        let range = pipeline.cmd("ZRANGEBYSCORE").arg(&key).arg(format!("({after}"));
         // The floor after the rules: what is trimmed between the two falls.
-        range.cmd("ZSCORE").arg(&key).arg("floor");
+        range.arg("+inf").arg("WITHSCORES").cmd("ZSCORE").arg(&key).arg("floor");
         let replies = visit.all(&pipeline).await?;
-        self.rules.merge(fetched(0, &replies)?, latest);
+        self.rules.merge(fetched(after, &replies)?, latest);
         Ok(())
     }
 
     /// Judges an entry whose versions were learnt, at a time of the server's clock (ms).
     #[must_use]
     pub fn judge(&self, entry: &Envelope<'_>, now: u64) -> Verdict {
-        let labels = self.labels(entry);
-        let dependency = |stamp: &crate::envelope::Stamp| Dependency {
+        let labels = self.labels(entry.key, &tag_names(entry.names));
+        let dependency = |stamp: &Stamp| Dependency {
             label: labels.get(&stamp.name).cloned().unwrap_or(Label::Unknown),
-            matches: compare(stamp.version, self.kept(stamp.name).map(|kept| kept.version)),
+            matches: Match::of(stamp.version, self.kept(stamp.name).map(|kept| kept.version)),
         };
         let mut dependencies: Vec<_> = entry.stamps.iter().map(dependency).collect();
         dependencies.extend(self.by_rules(entry));
@@ -176,7 +185,7 @@ impl Judge {
         let found = self.rules.book.after(entry.rules).into_iter().rev().find(matching);
         Some(match found {
             Some((at, rule)) => Dependency {
-                label: Label::Pattern(Some(Path::of(&rule.pattern).key.to_owned())),
+                label: pattern_label(&rule),
                 matches: if mode == Mode::Remove {
                     Match::Removed(at)
                 } else {
@@ -190,39 +199,32 @@ impl Judge {
         })
     }
 
-    fn labels(&self, entry: &Envelope<'_>) -> HashedMap<NameHash, Label> {
+    /// What the names that a stored key depends on are to a person; tags as in stored keys.
+    fn labels(&self, stored: &str, tags: &[&str]) -> HashedMap<NameHash, Label> {
         let mut labels = HashedMap::default();
         labels.insert(self.namespace.whole(), Label::Namespace);
-        let path = Path::of(entry.key);
+        let path = Path::of(stored);
         for view in path.views() {
             labels.insert(self.namespace.tag(view), Label::View(view.replace("\0v", "/")));
         }
-        labels.insert(self.namespace.key(&path.bare()), Label::Key);
-        for tag in tag_names(entry.names) {
+        for key in [stored, &path.bare()] {
+            labels.insert(self.namespace.key(key), Label::Key);
+        }
+        for tag in tags {
             labels.insert(self.namespace.tag(tag), Label::Tag(Path::of(tag).key.to_owned()));
         }
         labels
     }
 }
 
+fn pattern_label(rule: &Rule) -> Label {
+    Label::Pattern(Some(Path::of(&rule.pattern).key.to_owned()))
+}
+
 /// Whether a rule is about this stored key.
 fn is_of(rule: &Rule, stored: &str) -> bool {
     let (pattern, path) = (Path::of(&rule.pattern), Path::of(stored));
     pattern.views == path.views && Glob::new(pattern.key).map_or(true, |glob| glob.is_match(path.key))
-}
-
-fn compare(stamp: Version, now: Option<Version>) -> Match {
-    match now {
-        None => Match::Missing,
-        Some(now) if now.removed != stamp.removed => Match::Removed(now.removed),
-        Some(now) if now.staled != stamp.staled => Match::Staled(now.staled),
-        Some(_) => Match::Same,
-    }
-}
-
-/// What an entry depends on.
-pub fn names<'a>(entry: &'a Envelope<'_>) -> impl Iterator<Item = NameHash> + 'a {
-    entry.stamps.iter().map(|stamp| stamp.name)
 }
 
 /// On the server's clock, ms: the rule only compares.
@@ -243,24 +245,4 @@ pub fn place(stored: &str) -> Json {
     let path = Path::of(stored);
     let views: Vec<&str> = path.views.split("\0v").skip(1).collect();
     json!({ "key": path.key, "view": views, "version": path.version })
-}
-
-/// A dependency as JSON: `{ kind, name, matches, at }`, `at` in µs of the server's clock.
-#[must_use]
-pub fn told(dependency: &Dependency) -> Json {
-    let (kind, name) = match &dependency.label {
-        Label::Namespace => ("namespace", None),
-        Label::View(path) => ("view", Some(path.trim_start_matches('/'))),
-        Label::Key => ("key", None),
-        Label::Tag(tag) => ("tag", Some(&**tag)),
-        Label::Pattern(pattern) => ("pattern", pattern.as_deref()),
-        Label::Unknown => ("unknown", None),
-    };
-    let (matches, at) = match dependency.matches {
-        Match::Same => ("same", None),
-        Match::Staled(at) => ("staled", Some(at)),
-        Match::Removed(at) => ("removed", Some(at)),
-        Match::Missing => ("missing", None),
-    };
-    json!({ "kind": kind, "name": name, "matches": matches, "at": at })
 }

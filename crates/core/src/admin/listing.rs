@@ -10,12 +10,12 @@ use redis::Value;
 use serde_json::{json, Value as Json};
 
 use super::facts;
-use super::judge::{names, place, Judge};
+use super::judge::{place, Judge};
 use super::visit::Visit;
 use crate::envelope::{tag_names, Envelope};
 use crate::glob::{BadGlob, Glob};
 use crate::path::Path;
-use crate::redis::fault::Fault;
+use crate::redis::fault::{fault_of, Fault};
 
 /// Names asked for at a time: few at first, for a quick first line.
 const FIRST_PAGE: usize = 100;
@@ -108,11 +108,16 @@ impl Listing {
             let page = replies.pop().unwrap_or(Value::Nil);
             self.take_page(page)?;
         }
+        // A name of another type, or one that has gone, is no entry; a right that is missing is missing for all.
+        let denied = |reply: &Value| facts::error(reply).is_some_and(|error| error.starts_with("NOPERM"));
+        if let Some(fault) = replies.iter().find(|reply| denied(reply)).and_then(fault_of) {
+            return Err(fault);
+        }
         complete(&names, replies, visit).await
     }
 
     fn take_page(&mut self, page: Value) -> Result<(), Fault> {
-        if let Some(fault) = crate::redis::fault::fault_of(&page) {
+        if let Some(fault) = fault_of(&page) {
             return Err(fault);
         }
         let Value::Array(parts) = page else {
@@ -143,8 +148,8 @@ impl Listing {
                 Err(_) => self.unreadable += 1,
             }
         }
-        let needed = entries.iter().flat_map(|(entry, _)| names(entry)).collect();
-        self.judge.learn(needed, visit).await?;
+        let heads: Vec<&Envelope<'_>> = entries.iter().map(|(entry, _)| entry).collect();
+        self.judge.learn(&heads, visit).await?;
         let now = visit.now();
         let row = |(entry, size): &(Envelope<'_>, usize)| row(entry, *size, &self.judge, now);
         Ok(entries.iter().map(row).collect())

@@ -7,9 +7,10 @@
 //! 2. [`probe`] what this Redis allows (`doctor`) · [`dryrun`] our scripts on names of their own · [`pushes`] ·
 //!    [`reach`] the way to the server · [`needs`] the commands that are needed, and the ACL of them
 //! 3. [`listing`] all entries (`ls`) · [`entry`] one of them (`get`, `inspect`) · [`sample`] the server (`top`)
-//! 4. [`judge`] what an entry is worth, and why · [`visit`] a connection to a master · [`connect`] · [`facts`] replies
+//! 4. [`judge`] what an entry is worth · [`dependency`] why · [`visit`] a connection to a master · [`connect`] · [`facts`] replies
 
 pub mod connect;
+pub mod dependency;
 pub mod desk;
 pub mod dryrun;
 pub mod entry;

@@ -33,15 +33,39 @@ pub const APPLICATION: &[&str] = &[
     "+zremrangebyscore",
 ];
 
-/// What the tool's `ls` and `top` need beside that.
-pub const OPERATOR: &[&str] = &["+scan", "+dbsize", "+memory|usage"];
+/// What the tool needs that only looks: `ls`, `get`, `inspect`, `top`.
+pub const READER: &[&str] = &[
+    "+hello",
+    "+info",
+    "+time",
+    "+get",
+    "+getrange",
+    "+pttl",
+    "+zscore",
+    "+zrangebyscore",
+    "+scan",
+    "+dbsize",
+    "+memory|usage",
+];
 
-/// The rule that makes a user who may do just what an application needs. A password is left to the operator.
+/// Whose rule is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum User {
+    Application,
+    /// Of this tool, and changes nothing.
+    Reader,
+}
+
+/// The rule that makes a user who may do just what is needed. A password is left to the operator.
 #[must_use]
-pub fn set_user(config: &RedisConfig, namespace: &str) -> String {
+pub fn set_user(whose: User, config: &RedisConfig, namespace: &str) -> String {
+    let commands = match whose {
+        User::Application => APPLICATION,
+        User::Reader => READER,
+    };
     let user = user_of(config);
     let select = if config.db == 0 { "" } else { " +select" };
-    let commands = APPLICATION.join(" ");
+    let commands = commands.join(" ");
     format!("ACL SETUSER {user} on resetkeys ~{namespace}:* resetchannels -@all {commands}{select}")
 }
 
@@ -121,7 +145,7 @@ mod tests {
         // Tried by connecting, and by asking for pushes.
         let elsewhere = ["hello", "client|tracking", "client|caching"];
 
-        for rule in APPLICATION.iter().chain(OPERATOR) {
+        for rule in APPLICATION.iter().chain(READER) {
             let name = rule.trim_start_matches('+');
             let is_tried = TRIALS.iter().any(|trial| trial.name == name);
 

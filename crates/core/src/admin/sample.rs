@@ -121,10 +121,13 @@ impl Sampler {
 impl Walk {
     fn note(&mut self, names: Vec<String>, visit: &Visit, ours: &mut Vec<String>) {
         self.keys += names.len() as u64;
+        let whole = visit.keys.versions(visit.namespace.whole());
         for name in names {
             match visit.keys.kind_of(&name) {
                 Some('e') => self.entries += 1,
                 Some('l') => self.leases += 1,
+                // The namespace itself is no tag of anybody's.
+                Some('t') if name.starts_with(&whole) => {}
                 Some('t') => self.versions += 1,
                 _ => continue,
             }
@@ -165,7 +168,7 @@ async fn server(visit: &Visit) -> Result<Json, Fault> {
     }
     pipeline.cmd("TIME").cmd("DBSIZE");
     let replies = visit.send(&pipeline).await?;
-    if let Some(fault) = fault_of(&replies[0]) {
+    if let Some(fault) = replies.iter().find_map(fault_of) {
         return Err(fault);
     }
     let info = Info::of(&replies[..5]);

@@ -44,7 +44,7 @@ impl Visit {
         let user = user_of(config).to_owned();
         let Identity { reign, offset, .. } = identify(&wire, &clock, &mut budget)
             .await
-            .map_err(|fault| sentence(&fault, &user))?;
+            .map_err(|fault| sentence(&fault, &user, namespace))?;
         Ok(Self {
             keys: RedisKeys::new(namespace),
             namespace: Namespace::new(namespace),
@@ -81,18 +81,17 @@ impl Visit {
     /// A fault as a sentence, with the rule that mends it where it is one of the ACL.
     #[must_use]
     pub fn tell(&self, fault: &Fault) -> String {
-        sentence(fault, &self.user)
+        sentence(fault, &self.user, self.namespace.name())
     }
 }
 
-fn sentence(fault: &Fault, user: &str) -> String {
+fn sentence(fault: &Fault, user: &str, namespace: &str) -> String {
     let Fault::Refused(why) = fault else {
         return fault.to_string();
     };
     match why.split('\'').nth(1) {
-        Some(command) if why.starts_with("NOPERM") => {
-            format!("user {user} may not run {command}; the rule is: ACL SETUSER {user} +{command}")
-        }
-        _ => fault.to_string(),
+        _ if !why.starts_with("NOPERM") => fault.to_string(),
+        Some(command) => format!("user {user} may not run {command}; the rule is: ACL SETUSER {user} +{command}"),
+        None => format!("user {user} may not use {namespace}:*; the rule is: ACL SETUSER {user} ~{namespace}:*"),
     }
 }
