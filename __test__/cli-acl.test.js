@@ -114,6 +114,17 @@ describe('the minimal ACL', () => {
     )
   })
 
+  test('is of a user of its own where the url names none: nobody loses the rights of the default user', async () => {
+    const acl = (...args) => runCli(['doctor', '--acl', ...args, '--namespace', 'shop', '--redis', redis.url])
+
+    const application = await acl()
+    const reader = await acl('--read-only')
+
+    assert.match(application.stdout, /^ACL SETUSER shop on resetkeys ~shop:\* /)
+    assert.match(reader.stdout, /^ACL SETUSER shop-reader on resetkeys ~shop:\* /)
+    assert.equal(reader.stderr, 'tidecache: add a password to it, as >password\n')
+  })
+
   test('is enough: nothing is refused, and doctor says tracking', async () => {
     await makeUser('shop', rules)
 

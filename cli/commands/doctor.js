@@ -53,6 +53,7 @@ async function run(words, values) {
   const where = target(values)
   if (values.acl === true) {
     process.stdout.write(`${openAdmin(where).setUser(values['read-only'] === true)}\n`)
+    process.stderr.write('tidecache: add a password to it, as >password\n')
     return 0
   }
   const status = new Status(process.stderr, 300)

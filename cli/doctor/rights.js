@@ -142,7 +142,7 @@ function toolCheck({ commands, endpoint }) {
   if (refused.length === 0) return ok('this tool', 'may list and measure (ls, top)')
   const names = refused.map(({ name }) => name)
   return warn('this tool', `refused: ${names.join(', ')}`, {
-    consequence: `Applications need ${names.length === 1 ? 'it' : 'them'} not; ls and top do.`,
+    consequence: `Applications do without; ls and top need ${names.length === 1 ? 'it' : 'them'}.`,
     mend: mending(endpoint.user, refused),
   })
 }

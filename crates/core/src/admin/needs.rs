@@ -48,6 +48,8 @@ pub const READER: &[&str] = &[
     "+memory|usage",
 ];
 
+const DEFAULT: &str = "default";
+
 /// Whose rule is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum User {
@@ -56,14 +58,16 @@ pub enum User {
     Reader,
 }
 
-/// The rule that makes a user who may do just what is needed. A password is left to the operator.
+/// The rule that makes a user who may do just what is needed; one of its own where the connection names none, for the
+/// default user's rights would be taken from whoever uses it. A password is left to the operator.
 #[must_use]
 pub fn set_user(whose: User, config: &RedisConfig, namespace: &str) -> String {
-    let commands = match whose {
-        User::Application => APPLICATION,
-        User::Reader => READER,
+    let (commands, own) = match whose {
+        User::Application => (APPLICATION, namespace.to_owned()),
+        User::Reader => (READER, format!("{namespace}-reader")),
     };
-    let user = user_of(config);
+    let named = config.username.as_deref().filter(|name| *name != DEFAULT);
+    let user = named.unwrap_or(&own);
     let select = if config.db == 0 { "" } else { " +select" };
     let commands = commands.join(" ");
     format!("ACL SETUSER {user} on resetkeys ~{namespace}:* resetchannels -@all {commands}{select}")
@@ -72,7 +76,7 @@ pub fn set_user(whose: User, config: &RedisConfig, namespace: &str) -> String {
 /// Whom Redis takes a connection for.
 #[must_use]
 pub fn user_of(config: &RedisConfig) -> &str {
-    config.username.as_deref().unwrap_or("default")
+    config.username.as_deref().unwrap_or(DEFAULT)
 }
 
 /// What a trial is tried on: names of its own.

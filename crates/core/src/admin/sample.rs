@@ -13,6 +13,7 @@ use super::facts::{self, Info};
 use super::visit::Visit;
 use crate::redis::fault::{fault_of, Fault};
 
+const SECTIONS: [&str; 5] = ["server", "clients", "memory", "stats", "commandstats"];
 const PAGE: usize = 1_000;
 /// What one look may walk: pages, and time.
 const PAGES: usize = 10;
@@ -29,6 +30,15 @@ pub struct Sampler {
     /// The walk before this one, whole.
     last: Option<Walk>,
     sizes: Sizes,
+    own: Own,
+}
+
+/// Commands of one look: what `top` itself asks is no news of the server. The same pipeline of INFO, TIME and DBSIZE
+/// comes with each.
+#[derive(Clone, Copy, Debug, Default)]
+struct Own {
+    scans: usize,
+    sized: usize,
 }
 
 /// What was met on a walk.
@@ -56,6 +66,7 @@ impl Sampler {
         let walked = self.walk(visit).await?;
         self.weigh(&walked, visit).await?;
         report["namespace"] = self.told();
+        report["own"] = self.own.told();
         Ok(report)
     }
 
@@ -63,7 +74,9 @@ impl Sampler {
     async fn walk(&mut self, visit: &Visit) -> Result<Vec<String>, Fault> {
         let began = Instant::now();
         let mut ours = Vec::new();
+        self.own.scans = 0;
         for _ in 0..PAGES {
+            self.own.scans += 1;
             let mut pipeline = redis::pipe();
             pipeline.cmd("SCAN").arg(self.cursor.as_deref().unwrap_or("0"));
             pipeline.arg("COUNT").arg(PAGE);
@@ -92,6 +105,7 @@ impl Sampler {
         for name in ours.iter().step_by(step).take(SIZED) {
             pipeline.cmd("MEMORY").arg("USAGE").arg(name);
         }
+        self.own.sized = pipeline.len();
         // One that is refused, or has gone meanwhile, tells nothing.
         for reply in visit.send(&pipeline).await? {
             if let Value::Int(size) = reply {
@@ -115,6 +129,12 @@ impl Sampler {
             "isWhole": walk.is_whole,
             "meanSize": self.sizes.mean(),
         })
+    }
+}
+
+impl Own {
+    fn told(self) -> Json {
+        json!({ "info": SECTIONS.len(), "time": 1, "dbsize": 1, "scan": self.scans, "memory|usage": self.sized })
     }
 }
 
@@ -163,7 +183,7 @@ fn page(reply: Value) -> (Option<String>, Vec<String>) {
 /// Counters of the server since its start, and its state.
 async fn server(visit: &Visit) -> Result<Json, Fault> {
     let mut pipeline = redis::pipe();
-    for section in ["server", "clients", "memory", "stats", "commandstats"] {
+    for section in SECTIONS {
         pipeline.cmd("INFO").arg(section);
     }
     pipeline.cmd("TIME").cmd("DBSIZE");
@@ -171,11 +191,11 @@ async fn server(visit: &Visit) -> Result<Json, Fault> {
     if let Some(fault) = replies.iter().find_map(fault_of) {
         return Err(fault);
     }
-    let info = Info::of(&replies[..5]);
+    let info = Info::of(&replies[..SECTIONS.len()]);
     let number = |name| info.number(name);
     let commands: Map<String, Json> = info.fields().filter_map(calls).collect();
     Ok(json!({
-        "time": facts::time(&replies[5]),
+        "time": facts::time(&replies[SECTIONS.len()]),
         "version": info.get("valkey_version").or(info.get("redis_version")),
         "uptime": number("uptime_in_seconds"),
         "clients": number("connected_clients"),
@@ -187,7 +207,7 @@ async fn server(visit: &Visit) -> Result<Json, Fault> {
         "misses": number("keyspace_misses"),
         "evicted": number("evicted_keys"),
         "expired": number("expired_keys"),
-        "keys": facts::number(&replies[6]),
+        "keys": facts::number(&replies[SECTIONS.len() + 1]),
         "commands": commands,
     }))
 }
