@@ -2,13 +2,17 @@
 // `ls` on a namespace of 100,000 entries: the first line comes at once, all of them come, and who has seen enough may leave.
 
 const assert = require('node:assert/strict')
+const { spawn } = require('node:child_process')
+const { once } = require('node:events')
 const { after, before, describe, test } = require('node:test')
 const { jsonLines, runCli, startCli } = require('./support/cli.js')
-const { freshNamespace } = require('./support/kit.js')
+const { freshNamespace, timed } = require('./support/kit.js')
 const { startRedis } = require('./support/redis.js')
 
 const ENTRIES = 100_000
 const FIRST_LINE_MS = 300
+/** On a machine so busy that Node itself takes longer: as many times what it takes to start. On a free one that is less. */
+const STARTS = 3
 
 /**
  * Copies an entry under other names, inside Redis: stored one by one they take ten seconds and more. All but the checksum is
@@ -45,15 +49,18 @@ describe(`ls of ${ENTRIES.toLocaleString('en')} entries`, () => {
 
   test('streams: its first line is there after 300 ms at most', async (t) => {
     const times = []
+    const starts = []
     for (let run = 0; run < 5; run++) {
+      starts.push((await timed(() => once(spawn(process.execPath, ['-e', '0']), 'exit'))).ms)
       const { child, ended } = startCli(['ls'], options)
       await new Promise((resolve) => child.stdout.once('data', resolve))
       child.kill('SIGTERM')
       times.push((await ended).firstAfter)
     }
 
-    t.diagnostic(`first line after ${times.map(Math.round).join(', ')} ms`)
-    assert.ok(Math.min(...times) <= FIRST_LINE_MS, `${times} ms`)
+    const figures = `first line after ${times.map(Math.round)} ms, a start of Node alone ${starts.map(Math.round)} ms`
+    t.diagnostic(figures)
+    assert.ok(Math.min(...times) <= Math.max(FIRST_LINE_MS, STARTS * Math.min(...starts)), figures)
   })
 
   test('lists every one of them, once', async (t) => {
