@@ -19,6 +19,9 @@ const { metricsFormat, prometheus } = require('./prometheus.js')
 const { lifetimes } = require('./wishes.js')
 const { wrap } = require('./wrap.js')
 
+/** For lib/next: what memory alone would serve of a key now, without a promise, a count or a load. */
+const PEEK = Symbol('peek')
+
 class Cache {
   #handle
   #reads
@@ -151,6 +154,12 @@ class Cache {
     return { tier, age, state: isStale ? 'stale' : 'fresh', tags: own, bytes }
   }
 
+  [PEEK](key, options) {
+    if (this.#handle.closing !== undefined) return undefined
+    const { prefix } = inspectOptions(options, this.#defaults)
+    return this.#reads.peek(storedKey(key, prefix))
+  }
+
   async metrics(options) {
     const format = metricsFormat(options)
     this.#checkOpen()
@@ -204,4 +213,4 @@ function createCache(options) {
   return new Cache(cacheOptions(options))
 }
 
-module.exports = { Cache, createCache }
+module.exports = { Cache, PEEK, createCache }

@@ -238,6 +238,17 @@ class Reads {
     return over
   }
 
+  /** What memory has of a key, as a hit would find it. @returns {{ age: number, isStale: boolean } | undefined} */
+  peek(key) {
+    const { numbers, probe } = this.#channel
+    probe(key, -1, FLAG.NO_LOAD)
+    if (OUTCOME[numbers[0]] === undefined) return undefined
+    const isStale = numbers[0] === PROBE.STALE
+    const age = numbers[1]
+    this.#channel.refused(0, isStale, false)
+    return { age, isStale }
+  }
+
   /** A read that never loads: the value, or undefined. */
   async get(key, policy) {
     const { numbers, probe } = this.#channel

@@ -207,6 +207,11 @@ function refuseKind(value, name) {
   throw new CacheConfigError(`${name} must be ${allowed}; got ${got}`)
 }
 
+/** `next build` must not need a Redis, nor fill one, unless it is asked to. */
+function isNextBuild(env) {
+  return env.NEXT_PHASE === 'phase-production-build' && !envSwitch(env, 'TIDECACHE_BUILD_REDIS')
+}
+
 /**
  * @param {unknown} value the `redis` option
  * @param {NodeJS.ProcessEnv} env
@@ -217,7 +222,7 @@ function redisOptions(value, env) {
   if (value === false) return null
   const { options, text, name } = source(value, env)
   const how = linkOf(options)
-  if (text === undefined) return null
+  if (text === undefined || isNextBuild(env)) return null
   if (typeof text !== 'string' || text === '') refuseKind(text, name)
   const url = parseUrl(text, name)
   const where = url.protocol === 'unix:' ? unixEndpoint(url, name, text) : tcpEndpoint(url, name, text)

@@ -1,0 +1,126 @@
+'use strict'
+// What a read means for the page that makes it.
+//
+// A value from memory arrives within a microtask, so Next takes the page for static and keeps it for good. Here the page is
+// told, by what Next has for that:
+//
+//   cacheComponents, outside of 'use cache'   the page waits for a request (`io`)
+//   inside 'use cache'                        `cacheLife` and `cacheTag`, from ttl and tags
+//   a prerender without cacheComponents       `revalidate` and tags, through an `unstable_cache` that holds nothing
+//   anywhere else                             nothing: requests, actions, route handlers, scripts
+
+const { optional, required, whereabouts } = require('./host.js')
+const { NEVER, tagOfSight } = require('./tags.js')
+
+/** Below it `'use cache'` refuses to be prerendered. Its tags end a page with its entry, whatever this says. */
+const LEAST_EXPIRE = 300
+/** Next takes no more for one page or cached function. */
+const MOST_TAGS = 128
+const TAG_LENGTH = 256
+/** Reads until a value and an entry are known to belong together. */
+const ATTEMPTS = 4
+/** For a page whose value is not stored: Next may keep it, and makes it anew at each request all the same. */
+const NOT_KEPT = { seconds: 1, staleSeconds: 0, tags: [NEVER] }
+
+const MARK = { __proto__: null, cache: markUseCache, 'private-cache': markUseCache, 'prerender-legacy': markPrerender }
+const WAITS = ['request', 'prerender', 'prerender-client', 'prerender-runtime']
+
+function cacheLife(life) {
+  // Next inlines this into what it bundles, and knows of it nowhere else. Where it is not set there is no 'use cache'.
+  process.env.__NEXT_USE_CACHE ??= 'true'
+  required('next/cache', 'cacheLife')(life)
+}
+
+function markUseCache({ seconds, staleSeconds, tags }) {
+  cacheLife({ revalidate: seconds, expire: Math.max(seconds + staleSeconds, LEAST_EXPIRE) })
+  required('next/cache', 'cacheTag')(...tags)
+}
+
+async function markPrerender({ seconds, tags }) {
+  const marker = required('next/cache', 'unstable_cache')
+  await marker(async () => 0, ['tidecache', String(seconds), ...tags], { revalidate: seconds, tags })()
+}
+
+/** `ttl: 0`, or a value that could not be stored: the page is for one request. */
+async function markNotKept({ work, unit }, ttl) {
+  if (unit.type === 'prerender-legacy') {
+    const isForced = work.forceStatic || work.dynamicShouldError
+    // Later, Next takes it for an error when a page of the build turns out to need a request.
+    if (work.isBuildTimePrerendering && !isForced) await required('next/server', 'connection')()
+    else await markPrerender(NOT_KEPT)
+  } else if (ttl === 0) cacheLife({ revalidate: 0, expire: 0 })
+  else markUseCache(NOT_KEPT)
+}
+
+/** With cacheComponents: what follows is of a request, and no part of what was prerendered. */
+async function untilRequested({ work, unit }) {
+  if (!work.cacheComponentsEnabled || !WAITS.includes(unit.type)) return
+  if (unit.phase !== undefined && unit.phase !== 'render') return
+  const io = optional('next/cache').io ?? required('next/server', 'connection')
+  await io()
+}
+
+/**
+ * A read, and what it means for the page around it.
+ *
+ * @param {object} source { peek(key), inspect(key) } of the cache, for the version that is read
+ * @param {string[]} keys
+ * @param {{ ttl: number, staleWhileRevalidate: number }} policy ms, as the reader wants it
+ * @param {() => Promise<unknown>} read
+ */
+async function readInPage(source, keys, policy, read) {
+  const place = whereabouts()
+  if (place?.unit === undefined) return read()
+  const mark = MARK[place.unit.type]
+  if (mark === undefined) {
+    await untilRequested(place)
+    return read()
+  }
+  if (policy.ttl === 0) {
+    await markNotKept(place, 0)
+    return read()
+  }
+  const { value, seen } = await readAndSee(source, keys, read)
+  if (seen === undefined) await markNotKept(place)
+  else await mark(termsOf(source, keys, policy, seen))
+  return value
+}
+
+/**
+ * The value, and the entries that it came from: those that memory has before the read and after it.
+ *
+ * @returns {Promise<{ value: unknown, seen?: { sight: object, tags: string[] }[] }>} not `seen`: it is not stored
+ */
+async function readAndSee(source, keys, read) {
+  for (let attempt = 1; ; attempt++) {
+    const before = keys.map(source.peek)
+    const value = await read()
+    const after = keys.map(source.peek)
+    // A value just loaded is on its way to the tiers: this waits for it.
+    const entries = await Promise.all(keys.map(source.inspect))
+    if (entries.includes(undefined)) return { value }
+    if (after.every((sight, n) => sight?.isOf(before[n]))) {
+      return { value, seen: after.map((sight, n) => ({ sight, tags: entries[n].tags })) }
+    }
+    if (attempt === ATTEMPTS) return { value }
+  }
+}
+
+/** How long the page may be kept, and by what names it ends. */
+function termsOf(source, keys, { ttl, staleWhileRevalidate }, seen) {
+  const ages = seen.map(({ sight }) => (sight.isStale ? ttl : sight.age))
+  const own = seen.map(({ sight }, n) => tagOfSight(source, keys[n], sight))
+  const given = seen.flatMap(({ tags }) => tags).filter(isFine)
+  return {
+    seconds: Math.max(1, Math.floor((ttl - Math.max(0, ...ages)) / 1_000)),
+    staleSeconds: Math.floor(staleWhileRevalidate / 1_000),
+    tags: [...new Set([...own, ...given])].slice(0, MOST_TAGS),
+  }
+}
+
+/** Next splits lists of tags at commas, and refuses long ones. */
+function isFine(tag) {
+  return tag.length <= TAG_LENGTH && !tag.includes(',')
+}
+
+module.exports = { readInPage }
