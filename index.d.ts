@@ -94,11 +94,12 @@ export interface Cache {
   wrap<A extends unknown[], T>(fn: (...args: A) => T | PromiseLike<T>, options: WrapOptions<A>): Wrapped<A, T>
   /**
    * A view: the same memory, Redis and options, with keys and tags of its own. `invalidate({ all: true })` means all of
-   * the view, with the views in it; a `pattern` its own keys. It counts its own reads and loads in `metrics()`; what
-   * concerns the engine (sizes, the link, invalidations, latencies of the tiers) is told there as of the engine.
-   * Listeners hear what happens in the view and in the views in it.
+   * the view, with the views in it; a `pattern` its own keys. It counts its own reads and loads in `metrics()`, not those
+   * of the views in it; what concerns the engine (sizes, the link, invalidations, latencies of the tiers) is told there
+   * as of the engine. Listeners hear what happens in the view and in the views in it.
    *
-   * It costs little, and may be made where it is used; one that is kept keeps its counters. `close` ends the view alone.
+   * It costs little, and may be made where it is used: all views of one name of one cache share counters and listeners.
+   * Of more than 1,000 names, those asked for least recently are forgotten. `close` ends this object alone.
    *
    * @param prefix 1 to 64 of `A-Z a-z 0-9 _ . -`. Views nest: `cache.namespace('a').namespace('b')`
    * @throws {CacheConfigError}, {@link CacheClosedError}

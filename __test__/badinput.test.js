@@ -1,203 +1,270 @@
 'use strict'
-// Bad arguments: a CacheConfigError that names option, value and what is allowed; a rejected promise, never a throw,
-// but for createCache; and nothing changed.
+// Bad arguments: a CacheConfigError that names option, value and what is allowed; a rejected promise where the member
+// returns one; and nothing changed. The table is in support/badinput.
 
 const assert = require('node:assert/strict')
-const { test } = require('node:test')
-const { counted } = require('./support/kit.js')
-const { open, rejectsWith } = require('./support/setups.js')
+const { describe, test } = require('node:test')
+const { CacheConfigError, createCache, duration } = require('..')
+const { createTestCache } = require('../testing.js')
+const { freshNamespace } = require('./support/kit.js')
+const { open, withRedis } = require('./support/setups.js')
+require('./support/badinput/entry.js')
+require('./support/badinput/members.js')
+const { loader, rows } = require('./support/badinput/table.js')
 
-const LONE_SURROGATE = 'a\ud800b'
-const TOO_LONG = 'k'.repeat(8 * 1024 + 1)
-const load = counted('loaded')
-const CONFIG = ['CacheConfigError', 'ERR_CACHE_CONFIG']
+/** Members that throw; all others reject. */
+const SYNCHRONOUS = ['wrap', 'namespace', 'on', 'off', 'key of wrap']
+/** Their error is known once a loader has run. */
+const LOADING = ['ctx.ttl', 'ctx.tag', 'loadMissing']
 
-/** What the call rejects with; a throw is a failure of its own. */
-async function rejectsConfig(call, ...texts) {
-  let promise
-  assert.doesNotThrow(() => {
-    promise = call()
-  }, 'throws instead of rejecting')
-  return rejectsWith(promise, ...CONFIG, ...texts)
+/** @returns {Promise<Error>} what the row throws or rejects with, in the way its member should */
+async function errorOf({ member, run }, cache) {
+  let returned
+  try {
+    returned = run(cache)
+  } catch (error) {
+    assert.ok(SYNCHRONOUS.includes(member), `${member} throws instead of rejecting: ${error}`)
+    return error
+  }
+  return returned.then(
+    (value) => assert.fail(`resolved to ${String(value)}`),
+    (error) => error,
+  )
 }
 
-const keys = {
-  'an empty key': '',
-  'a key over 8 KiB': TOO_LONG,
-  'a key over 8 KiB in UTF-8': 'ä'.repeat(4 * 1024 + 1),
-  'a lone surrogate': LONE_SURROGATE,
-  'a number': 7,
-  undefined: undefined,
-  null: null,
-  'an object': { key: 'k' },
-  'a symbol': Symbol('k'),
+function checkError(error, texts) {
+  assert.ok(error instanceof CacheConfigError, String(error?.stack ?? error))
+  assert.deepEqual([error.name, error.code], ['CacheConfigError', 'ERR_CACHE_CONFIG'])
+  for (const text of texts) assert.ok(error.message.includes(text), `${error.message}\n  says: ${text}`)
+  assert.ok(error.message.length < 500, `${error.message.length} characters`)
 }
-for (const [name, key] of Object.entries(keys)) {
-  test(`as key, ${name} is refused by getOrSet, get and set`, async (t) => {
-    const cache = open(t, { redis: false })
-    load.calls = 0
 
-    await rejectsConfig(() => cache.getOrSet(key, load), /key/i)
-    await rejectsConfig(() => cache.get(key), /key/i)
-    await rejectsConfig(() => cache.set(key, 1), /key/i)
+/** All that a call could have changed. */
+async function stateOf(cache) {
+  const { memory, loads, invalidations, hits, misses, errors } = await cache.metrics()
+  const entries = await Promise.all(['k', 'l', 'fine', 'a'].map((key) => cache.inspect(key)))
+  const kept = entries.map((entry) => entry && { ...entry, age: 0 })
+  return { memory, loads, invalidations, hits, misses, errors, kept, calls: loader.calls, value: entries[0]?.bytes }
+}
 
-    assert.equal(load.calls, 0)
-    assert.equal((await cache.metrics()).memory.entries, 0)
+const shownOf = (value) =>
+  typeof value === 'string' ? JSON.stringify(value) : String(require('node:util').inspect(value))
+const titleOf = ({ member, option, value }) => `${member}, ${option}: ${shownOf(value).slice(0, 40)}`
+
+test('the table is one: 300 cases and more, of every member', () => {
+  const members = new Set(rows.map(({ member }) => member))
+  const missing = [
+    'getOrSet',
+    'getOrSetMany',
+    'get',
+    'set',
+    'invalidate',
+    'inspect',
+    'wrap',
+    'namespace',
+    'on',
+    'off',
+    'metrics',
+  ]
+
+  assert.ok(rows.length >= 300, `${rows.length} cases`)
+  assert.deepEqual(
+    missing.filter((name) => !members.has(name)),
+    [],
+  )
+})
+
+describe('members', () => {
+  for (const row of rows) {
+    test(titleOf(row), async (t) => {
+      const cache = open(t, { redis: false })
+      await cache.set('k', 1, { tags: ['t'] })
+      const before = await stateOf(cache)
+
+      const error = await errorOf(row, cache)
+
+      checkError(error, row.texts)
+      const after = await stateOf(cache)
+      // A loader that was called is counted; what it did wrong is stored nowhere.
+      const seen = LOADING.includes(row.member) ? ({ kept, memory }) => [kept, memory.entries] : (state) => state
+      assert.deepEqual(seen(after), seen(before))
+    })
+  }
+})
+
+withRedis('with Redis', (redis) => {
+  test('all of the table: no entry comes or goes, and Redis is asked nothing', async (t) => {
+    const cache = open(t, { redis: redis.url })
+    await cache.set('k', 1, { tags: ['t'] })
+    const entries = async () => {
+      const keys = (await redis.server.command('KEYS', '*')).sort()
+      return Promise.all(keys.map(async (key) => [key, await redis.server.command('DUMP', key)]))
+    }
+    const before = await entries()
+
+    for (const row of rows.filter(({ member }) => !LOADING.includes(member))) {
+      checkError(await errorOf(row, cache), row.texts)
+    }
+
+    assert.deepEqual(await entries(), before)
+    assert.ok(before.length > 0)
+    assert.equal(await cache.get('k'), 1)
   })
-}
+})
 
 test('keys at the limits are accepted', async (t) => {
   const cache = open(t, { redis: false })
   for (const key of ['k'.repeat(8 * 1024), ' ', '\0', '{a}*\r\n', 'ключ 🔑', '__proto__', 'constructor']) {
     await cache.set(key, key)
     assert.equal(await cache.get(key), key)
+    assert.equal((await cache.getOrSetMany([key], () => ({}))).get(key), key)
   }
 })
 
-const entryOptions = [
-  ['ttl', -1],
-  ['ttl', 1.5],
-  ['ttl', Number.NaN],
-  ['ttl', Number.POSITIVE_INFINITY],
-  ['ttl', '-5m'],
-  ['ttl', '1e3ms'],
-  ['ttl', '5'],
-  ['ttl', '5 m'],
-  ['ttl', ''],
-  ['ttl', null],
-  ['ttl', '366d'],
-  ['staleWhileRevalidate', '-1s'],
-  ['staleIfError', 'soon'],
-  ['staleAfter', -1],
-  ['loadTimeout', '1y'],
-  ['waitTimeout', {}],
-  ['jitter', 1.1],
-  ['jitter', -0.1],
-  ['jitter', '0.5'],
-  ['tags', 'red'],
-  ['tags', ['']],
-  ['tags', [LONE_SURROGATE]],
-  ['tags', [7]],
-  ['refresh', 'always'],
-  ['onEncodeError', 'ignore'],
-  ['signal', {}],
-  ['onResult', 'log'],
-  ['tll', '5m'],
+test('options at the limits are accepted', async (t) => {
+  const cache = open(t, { redis: false })
+  const fine = [
+    ...[0, '0ms', 'forever', '365d', 31_536_000_000].map((ttl) => ({ ttl })),
+    ...['1ms', '24d'].map((loadTimeout) => ({ loadTimeout })),
+    ...[0, 1, -0].map((jitter) => ({ jitter })),
+    ...['v'.repeat(256), 0, -1.5, Number.MAX_VALUE].map((version) => ({ version })),
+    { tags: Array.from({ length: 1_000 }, (_, n) => `t${n}`) },
+    { ttl: undefined, tags: undefined, signal: undefined, onResult: undefined, version: undefined },
+    Object.create(null),
+  ]
+
+  for (const [n, options] of fine.entries()) assert.equal(await cache.getOrSet(`k${n}`, () => n, options), n)
+  await cache.invalidate({ keys: [], tags: [] })
+  await cache.invalidate('k1', { settle: '30s' })
+  assert.equal(cache.namespace('N'.repeat(64)).constructor, cache.constructor)
+})
+
+// --- what is no member of a cache -----------------------------------------------------------------------------------------
+
+const REDIS = 'redis://127.0.0.1'
+const BYTES = 'an integer number of bytes from 65536 (64 KiB)'
+const CACHE_OPTIONS = [
+  ['http://localhost', 'redis', 'must be a URL with scheme redis://, rediss:// or unix://'],
+  ['localhost:6379', 'redis', 'must be a URL'],
+  [7, 'redis', 'got number'],
+  [true, 'redis', 'false for memory only'],
+  ['', 'redis', 'got an empty text'],
+  [{ url: 'ftp://localhost' }, 'redis.url', "got 'ftp://localhost'"],
+  [{ url: REDIS, comandTimeout: '1s' }, 'redis.comandTimeout', "did you mean 'commandTimeout'"],
+  [{ url: REDIS, commandTimeout: '-1s' }, 'redis.commandTimeout', "got '-1s'"],
+  [{ url: REDIS, connectTimeout: 0 }, 'redis.connectTimeout', 'got 0'],
+  [{ url: REDIS, maxUnverified: 'long' }, 'redis.maxUnverified', "got 'long'"],
+  [{ url: REDIS, isolated: 'ever' }, 'redis.isolated', "got 'ever'"],
+  [{ url: REDIS, coherence: 'yes' }, 'redis.coherence', "must be 'auto' or 'tracking' or 'none'; got 'yes'"],
+  [{ url: REDIS, db: -1 }, 'redis.db', 'an integer from 0 to 2147483647; got -1'],
+  [{ url: REDIS, tls: 'yes' }, 'redis.tls', 'must be true, false or an object'],
+  [{ url: REDIS, nodes: [] }, 'redis.nodes', 'not supported yet'],
+  ['redis+cluster://localhost', 'redis', 'not supported yet'],
+  ['redis+sentinel://localhost', 'redis', 'not supported yet'],
+].map(([redis, ...texts]) => [{ redis }, ...texts])
+const OTHERS = [
+  [{ namespace: '' }, 'namespace', '1 to 64 characters', "got ''"],
+  [{ namespace: 'a b' }, 'namespace', "got 'a b'"],
+  [{ namespace: 'n'.repeat(65) }, 'namespace', '1 to 64 characters'],
+  [{ namespace: null }, 'namespace', 'got null'],
+  [{ memory: true }, 'memory', 'an object with maxBytes, or false; got true'],
+  [{ memory: { maxBytes: -1 } }, 'memory.maxBytes', BYTES, 'got -1'],
+  [{ memory: { maxBytes: 65_535 } }, 'memory.maxBytes', BYTES, 'got 65535'],
+  [{ memory: { maxBytes: '64MB' } }, 'memory.maxBytes', BYTES, "got '64MB'"],
+  [{ memory: { maxbytes: 1 } }, 'memory.maxbytes', "did you mean 'maxBytes'"],
+  [{ defaults: 'long' }, 'defaults', "an object; got 'long'"],
+  [{ defaults: { ttl: '-5m' } }, 'defaults.ttl', "got '-5m'"],
+  [{ defaults: { tags: 'red' } }, 'defaults.tags', "got 'red'"],
+  [{ defaults: { version: '' } }, 'defaults.version', "got ''"],
+  [{ defaults: { validate: true } }, 'defaults.validate', 'got true'],
+  [{ defaults: { tll: '5m' } }, 'defaults.tll', "did you mean 'ttl'"],
+  [{ types: {} }, 'types', 'an array of { name, is, encode, decode }'],
+  [{ types: [{ name: 'Decimal' }] }, 'types[0].is', 'a function; got undefined'],
+  [{ types: [{ name: '' }] }, 'types[0].name', "got ''"],
+  [{ codec: { name: 'none' } }, 'codec.encode', 'a function; got undefined'],
+  [{ codec: 'json' }, 'codec', "got 'json'"],
+  [{ logger: 'console' }, 'logger', "got 'console'"],
+  [{ logger: {} }, 'logger.warn', 'a function; got undefined'],
+  [{ logger: { warn() {}, info: true } }, 'logger.info', 'got true'],
+  [{ waitUntil: true }, 'waitUntil', 'a function; got true'],
+  [{ rediss: false }, 'rediss', "did you mean 'redis'"],
 ]
-for (const [name, value] of entryOptions) {
-  test(`${name}: ${JSON.stringify(value) ?? String(value)} is refused, and named`, async (t) => {
-    const cache = open(t, { redis: false })
-    load.calls = 0
 
-    const error = await rejectsConfig(() => cache.getOrSet('k', load, { [name]: value }), name)
-    if (typeof value === 'string' && value !== '' && name !== 'tll')
-      assert.ok(error.message.includes(value), error.message)
+describe('createCache throws', () => {
+  for (const [options, ...texts] of [...CACHE_OPTIONS, ...OTHERS]) {
+    test(shownOf(options).replaceAll('\n', ' ').slice(0, 60), () => {
+      const act = () => createCache({ redis: false, namespace: freshNamespace(), ...options })
 
-    assert.equal(load.calls, 0)
-    assert.equal(await cache.get('k'), undefined)
+      assert.throws(act, (error) => checkError(error, texts) ?? true)
+    })
+  }
+  for (const options of [null, 'redis://localhost', 7, true]) {
+    test(`options that are ${shownOf(options)}`, () => {
+      assert.throws(
+        () => createCache(options),
+        (error) => checkError(error, ['options of createCache must be an object']) ?? true,
+      )
+    })
+  }
+})
+
+const ENVIRONMENT = [
+  ['REDIS_URL', 'localhost', 'must be a URL'],
+  ['REDIS_TLS_ENABLED', 'yes', "'true', '1', 'false' or '0'; got 'yes'"],
+  ['TIDECACHE_NAMESPACE', 'a b', "got 'a b'"],
+  ['TIDECACHE_MEMORY_BYTES', '64MB', "got '64MB'"],
+  ['TIDECACHE_DISABLED', 'on', "got 'on'"],
+]
+for (const [name, value, text] of ENVIRONMENT) {
+  test(`${name}=${value} is refused when a cache is made`, (t) => {
+    const REDIS_URL = name === 'REDIS_URL' ? value : REDIS
+    const saved = { ...process.env }
+    t.after(() => {
+      process.env = saved
+    })
+    process.env = { ...saved, REDIS_URL, [name]: value }
+
+    assert.throws(createCache, (error) => checkError(error, [name, text]) ?? true)
   })
 }
 
-test('options that are no object, and a loader that is no function, are refused', async (t) => {
-  const cache = open(t, { redis: false })
-
-  for (const options of ['5m', 5, null, []]) await rejectsConfig(() => cache.getOrSet('k', load, options))
-  for (const loader of [undefined, null, 'value', {}, Promise.resolve(1)]) {
-    await rejectsConfig(() => cache.getOrSet('k', loader), /loader/)
-  }
-})
-
-const targets = [
-  undefined,
-  null,
-  '',
-  7,
-  {},
-  { key: undefined },
-  { key: '' },
-  { keys: 'k' },
-  { keys: [''] },
-  { tag: '' },
-  { tags: [null] },
-  { all: false },
-  { all: 'yes' },
-  { kye: 'k' },
-  { key: LONE_SURROGATE },
-]
-for (const target of targets) {
-  test(`invalidate(${JSON.stringify(target)}) is refused and removes nothing`, async (t) => {
-    const cache = open(t, { redis: false })
-    await cache.set('k', 1)
-
-    await rejectsConfig(() => cache.invalidate(target))
-
-    assert.equal(await cache.get('k'), 1)
-  })
-}
-
-test('unknown options of invalidate and get are refused', async (t) => {
-  const cache = open(t, { redis: false })
-  await cache.set('k', 1)
-
-  await rejectsConfig(() => cache.invalidate('k', { mode: 'soft' }), /mode/, /soft/)
-  await rejectsConfig(() => cache.invalidate('k', { strict: 'yes' }), /strict/)
-  await rejectsConfig(() => cache.invalidate('k', { sctrict: true }), /sctrict/)
-  await rejectsConfig(() => cache.get('k', { ttl: '5m' }), /ttl/)
-
-  assert.equal(await cache.get('k'), 1)
-})
-
-test('what a loader gives its context is checked: the call rejects, nothing is cached', async (t) => {
-  const cache = open(t, { redis: false })
-  const wrong = {
-    ttl: (ctx) => ctx.ttl('soon'),
-    tag: (ctx) => ctx.tag(''),
-    'tag of another type': (ctx) => ctx.tag(7),
-  }
-
-  for (const [name, use] of Object.entries(wrong)) {
-    await rejectsConfig(() => cache.getOrSet(name, use))
-    assert.equal(await cache.get(name), undefined)
-  }
-})
-
-const cacheOptions = [
-  ['redis', 'http://localhost'],
-  ['redis', 'localhost:6379'],
-  ['redis', 7],
-  ['redis', true],
-  ['redis', { url: 'ftp://localhost' }],
-  ['redis', { url: 'redis://localhost', comandTimeout: '1s' }],
-  ['redis', { url: 'redis://localhost', commandTimeout: '-1s' }],
-  ['redis', { url: 'redis://localhost', isolated: 'ever' }],
-  ['redis', { url: 'redis://localhost', coherence: 'yes' }],
-  ['redis', { url: 'redis://localhost', db: -1 }],
-  ['redis', 'redis+cluster://localhost'],
-  ['redis', 'redis+sentinel://localhost'],
-  ['namespace', ''],
-  ['namespace', 'a b'],
-  ['namespace', 'n'.repeat(65)],
-  ['namespace', '{a}'],
-  ['memory', true],
-  ['memory', { maxBytes: -1 }],
-  ['memory', { maxBytes: '64MB' }],
-  ['memory', { maxbytes: 1 }],
-  ['defaults', { ttl: '-5m' }],
-  ['defaults', { tll: '5m' }],
-  ['types', [{ name: 'Decimal' }]],
-  ['codec', { name: 'none' }],
-  ['logger', 'console'],
-  ['waitUntil', true],
-  ['rediss', false],
-]
-for (const [name, value] of cacheOptions) {
-  test(`createCache throws for ${name}: ${JSON.stringify(value)}`, () => {
-    const { createCache, CacheConfigError } = require('..')
-    const options = { redis: false, [name]: value }
-
+for (const value of ['-5m', '', '1e3ms', '5', undefined, null, Number.NaN, -1, '400d']) {
+  test(`duration(${shownOf(value)}) throws`, () => {
     assert.throws(
-      () => createCache(options),
-      (error) => error instanceof CacheConfigError && error.code === 'ERR_CACHE_CONFIG' && error.message.length > 10,
+      () => duration(value),
+      (error) => checkError(error, ['duration must be', `got ${shownOf(value).replaceAll('"', "'")}`]) ?? true,
     )
   })
 }
+
+describe('a cache for tests', () => {
+  const REFUSED = [
+    [{ redis: REDIS }, 'redis', 'false or absent'],
+    [{ random: 0.5 }, 'random', 'a function; got 0.5'],
+    [{ rnadom: () => 0 }, 'rnadom', 'unknown option'],
+    [{ defaults: { ttl: 'x' } }, 'defaults.ttl', "got 'x'"],
+    ['fast', 'options of createTestCache', "got 'fast'"],
+  ]
+  for (const [options, ...texts] of REFUSED) {
+    test(`createTestCache throws: ${texts[0]}`, () => {
+      assert.throws(
+        () => createTestCache(options),
+        (error) => checkError(error, texts) ?? true,
+      )
+    })
+  }
+  test('advance rejects and loads throws; the clock stands', async (t) => {
+    const cache = createTestCache()
+    t.after(() => cache.close())
+    await cache.set('k', 1)
+    for (const value of ['soon', -1, undefined, '366d']) {
+      checkError(await errorOf({ member: 'advance', run: () => cache.advance(value) }), [
+        'advance',
+        `got ${value === undefined || value === -1 ? value : `'${value}'`}`,
+      ])
+    }
+    for (const value of [7, null, {}]) assert.throws(() => cache.loads(value), CacheConfigError)
+
+    assert.equal((await cache.inspect('k')).age, 0)
+  })
+})

@@ -7,6 +7,7 @@ const { eventually, freshNamespace, sleep, timed } = require('./support/kit.js')
 const { usePeer, usePeers } = require('./support/peer.js')
 const { useProxy } = require('./support/proxy.js')
 const { open, withRedis } = require('./support/setups.js')
+const { useTurns } = require('./support/turns.js')
 
 const numbered = (count, from = 0) => Array.from({ length: count }, (_, n) => `k${from + n}`)
 const sum = (numbers) => numbers.reduce((total, n) => total + n, 0)
@@ -40,7 +41,34 @@ withRedis('getOrSetMany between processes', (redis) => {
     ) // prettier-ignore
   })
 
-  test('100 keys that are there are one round trip', async (t) => {
+  test('the reads of 100 keys are one round trip, there or not; and so are the leases of those that are not', async (t) => {
+    const proxy = await useTurns(t, redis.server.port)
+    const url = `redis://127.0.0.1:${proxy.port}`
+    const cache = open(t, { redis: { url, commandTimeout: '2s' }, memory: false })
+    const keys = numbered(100)
+    await cache.ready()
+    await cache.getOrSet('warm-up', () => 1)
+    /** Turns with reads, of all connections: heartbeats read too, one key at a time. */
+    const reads = () => proxy.turns().flatMap((turns) => turns.filter(({ GET = 0 }) => GET > 5))
+    const leases = () => proxy.turns().flatMap((turns) => turns.filter(({ EVALSHA = 0 }) => EVALSHA >= 100))
+
+    proxy.forget()
+    await cache.getOrSetMany(keys, async (missing) => new Map(missing.map((key) => [key, 1])))
+    assert.deepEqual(
+      reads().map(({ GET }) => GET),
+      [100],
+    )
+    assert.equal(leases().length, 1)
+    await eventually(async () => (await cache.get('k99')) === 1)
+    proxy.forget()
+    await cache.getOrSetMany(keys, () => assert.fail('all are there'))
+    assert.deepEqual(
+      reads().map(({ GET }) => GET),
+      [100],
+    )
+  })
+
+  test('100 keys that are there take as long as one', async (t) => {
     const link = await useProxy(t, redis.server.port)
     const same = options()
     const keys = numbered(100)

@@ -126,6 +126,27 @@ inBothSetups((open) => {
     assert.equal(await cache.getOrSet('k', () => 'new'), 'new')
   })
 
+  test('I3 no resurrection: a load that begins again after an invalidation has no stale value from before it', async (t) => {
+    const cache = open(t)
+    const policy = { ttl: '1ms', staleWhileRevalidate: '1m', staleIfError: '1m' }
+    await cache.set('k', 'old', policy)
+    await sleep(5)
+    const loader = gated('new')
+    // The refresh is asked for before the invalidation, and answered after it.
+    const served = cache.getOrSet('k', loader, policy)
+    await cache.invalidate('k')
+    await loader.began
+
+    const after = cache.getOrSet('k', () => 'loaded', policy)
+    await sleep(5)
+    const error = new Error('down')
+    loader.fail(error)
+
+    assert.equal(await served, 'old')
+    assert.ok(['loaded', error].includes(await after.catch((reason) => reason)))
+    assert.equal(loader.ctx.previous, undefined)
+  })
+
   test('I1 read-your-writes: an invalidation and a read in one tick', async (t) => {
     const cache = open(t)
     await cache.set('k', 'old')

@@ -4,7 +4,8 @@
 // Every key is a read like any other: a lease of its own, a flight that others join. Only its loader is special: it
 // takes a seat here, and the batch calls the user's loader for all who sit. It leaves as soon as it is known of every key
 // whether it is there, is to be loaded here, or is awaited from somebody else. Who comes later, because that somebody
-// failed, is called for in a further batch, which hardly waits: its leases may be what others wait for in turn.
+// failed, is called for in a further batch, which hardly waits (what one failure frees comes within some ms): its leases
+// may be what others wait for in turn.
 
 const { types } = require('node:util')
 const { isPlain } = require('./codec/kinds.js')
@@ -12,15 +13,12 @@ const { ABSENT } = require('./flight.js')
 const { refuse } = require('./options/check.js')
 const { withResolvers } = require('./waiting.js')
 
-/** Seats of a further batch come one after the other, within some ms. */
-const GATHER = 10
-
 /** One key in a batch. It is unsure, then perhaps waits for others, perhaps sits (and is loaded), and is over. */
 class Seat {
   key
-  /** The loader was called for it, and knows nothing of it. */
-  isAbsent = false
   state = 'unsure'
+  /** The loader was called for it, and knows nothing of it. */
+  isUnknown = false
   #batch
 
   constructor(batch, key) {
@@ -28,16 +26,21 @@ class Seat {
     this.key = key
   }
 
+  /** There is no value, and there will be none: unknown, or nobody waits for it any more. */
+  get isAbsent() {
+    return this.isUnknown || this.#batch.isEnded
+  }
+
   /** The loader of its flight. Resolves to ABSENT when there is no such value. */
   loader = (context) => this.#batch.sit(this, context)
 
   /** Somebody else is loading it. */
   waits() {
-    this.#batch.move(this, 'waits')
+    this.#batch.tell(this, 'waits')
   }
 
   over() {
-    this.#batch.move(this, 'over')
+    this.#batch.tell(this, 'over')
   }
 
   refresh(load, call) {
@@ -52,7 +55,9 @@ class Batch {
   #counts = { unsure: 1, waits: 0, sits: 0, over: 0 }
   #sitting = []
   #refreshes = []
+  #refresh
   #hasLeft = false
+  #isOver = false
   #isGivenUp = false
   #timer
   #next = withResolvers()
@@ -81,6 +86,7 @@ class Batch {
    * @param {(refreshes: { load: number, call: object }[]) => void} refresh takes what is to be loaded in the background
    */
   async run(refresh) {
+    this.#refresh = refresh
     for (;;) {
       const { seats, refreshes, next } = await this.#todo
       if (refreshes.length > 0) refresh(refreshes)
@@ -97,32 +103,45 @@ class Batch {
     this.#check()
   }
 
+  get isEnded() {
+    return this.#isGivenUp || this.#isOver
+  }
+
   sit(seat, context) {
-    if (this.#isGivenUp) return ABSENT
+    if (this.isEnded) return ABSENT
     const { promise, resolve, reject } = withResolvers()
     this.#sitting.push({ seat, context, resolve, reject })
-    this.move(seat, 'sits')
+    this.#move(seat, 'sits')
+    // Also for one that sat before, and whose value then was of no use.
+    this.#check()
     return promise
   }
 
   addRefresh(load, call) {
+    // Its caller is gone, and only those who joined its flight have waited for the answer.
+    if (this.#isOver) return this.#refresh([{ load, call }])
     this.#refreshes.push({ load, call })
     if (this.#hasLeft) this.#leave()
   }
 
-  move(seat, state) {
-    if (seat.state === state || seat.state === 'over') return
+  /** How it stands with a seat that does not sit. */
+  tell(seat, state) {
+    this.#move(seat, state)
+    this.#check()
+  }
+
+  #move(seat, state) {
+    if (seat.state === 'over') return
     this.#counts[seat.state]--
     this.#counts[state]++
     seat.state = state
-    this.#check()
   }
 
   #check() {
     const { unsure, waits } = this.#counts
     if (unsure > 0) return
     if (!this.#hasLeft || waits === 0) this.#leave()
-    else if (this.#sitting.length > 0) this.#timer ??= this.#host.setTimer(() => this.#leave(), GATHER)
+    else if (this.#sitting.length > 0) this.#timer ??= this.#host.setTimer(() => this.#leave(), this.#host.gather)
   }
 
   #leave() {
@@ -130,12 +149,12 @@ class Batch {
     if (this.#timer !== undefined) this.#host.clearTimer(this.#timer)
     this.#timer = undefined
     const { waits, sits } = this.#counts
-    const isOver = waits === 0 && sits === 0
-    if (this.#sitting.length === 0 && this.#refreshes.length === 0 && !isOver) return
+    this.#isOver = waits === 0 && sits === 0
+    if (this.#sitting.length === 0 && this.#refreshes.length === 0 && !this.#isOver) return
     const { resolve } = this.#next
     this.#next = withResolvers()
     const [seats, refreshes] = [this.#sitting.splice(0), this.#refreshes.splice(0)]
-    resolve({ seats, refreshes, next: isOver ? undefined : this.#next.promise })
+    resolve({ seats, refreshes, next: this.#isOver ? undefined : this.#next.promise })
   }
 
   async #load(seats) {
@@ -144,7 +163,7 @@ class Batch {
       const read = reader(await this.#loadMissing(keys, contextOf(seats)))
       for (const { seat, resolve } of seats) {
         const value = read(seat.key)
-        seat.isAbsent = value === ABSENT
+        seat.isUnknown = value === ABSENT
         resolve(value)
       }
     } catch (error) {

@@ -87,9 +87,13 @@ class Cache {
     checkView(prefix)
     this.#checkOpen()
     const path = pathOf(this.#defaults.scope.path, prefix)
+    return new Cache(undefined, { handle: this.#handle, defaults: this.#handle.view(path, () => this.#below(path)) })
+  }
+
+  /** The policy of a view: this cache's, with counters and listeners of its own. */
+  #below(path) {
     const events = new Events(this.#events.namespace, { parent: this.#events, view: nameOf(path) })
-    const scope = scopeOf(path, events, new Counts(this.#handle.hasRedis))
-    return new Cache(undefined, { handle: this.#handle, defaults: within(this.#defaults, scope) })
+    return within(this.#defaults, scopeOf(path, events, new Counts(this.#handle.hasRedis)))
   }
 
   async get(key, options) {

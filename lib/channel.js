@@ -7,12 +7,11 @@
 
 const { clearInterval, setInterval } = require('node:timers')
 const { NativeCache } = require('./native.js')
-const { CacheConfigError } = require('./errors.js')
 const { bidFarewell } = require('./farewell.js')
 const { SYSTEM } = require('./host.js')
 const { Log } = require('./log.js')
 const { ANSWER, FLAG, HEAD, MOST, NOTICES, STRIDE, answerAt } = require('./numbers.js')
-const { nativeRedis } = require('./options/native.js')
+const { conflictOf, nativeRedis } = require('./options/native.js')
 
 /** Numbers of our own questions; the core numbers loads from 1. */
 const FIRST_OWN = 2 ** 52
@@ -77,13 +76,7 @@ class Channel {
         () => bell.channel?.deref()?.fetch(),
       )
     } catch (error) {
-      const [option, running, wanted] = error.message.split('\n')
-      if (wanted === undefined) throw error
-      throw new CacheConfigError(
-        `${option} is ${running} in the engine that this process already has for namespace '${namespace}', ` +
-          `and ${wanted} here: it belongs to the engine, so all caches of one namespace and Redis must agree ` +
-          `(or use another namespace)`,
-      )
+      throw conflictOf(error, namespace) ?? error
     }
   }
 

@@ -69,8 +69,9 @@ class Counts {
     if (isStale) this.#stale++
   }
 
-  /** A read was answered; one that nothing answered was counted when that was known. */
-  answered({ kind, outcome, tier, onError }) {
+  /** A read was answered; one that joined, or that nothing answered, was counted when that was known. */
+  answered({ kind, outcome, tier, onError, isJoined }) {
+    if (isJoined) return
     const isStale = outcome === 'stale'
     if (tier === 'memory' && onError === undefined) this.memoryHit(isStale)
     else if (tier === 'redis' && kind !== undefined) {

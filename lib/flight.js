@@ -54,19 +54,6 @@ class Flight {
     this.policy = call.policy
   }
 
-  /** As the user knows it. */
-  get #key() {
-    return keyOf(this.#call.key)
-  }
-
-  #now() {
-    return this.#handle.channel.host.now()
-  }
-
-  get #events() {
-    return this.policy.scope.events
-  }
-
   /**
    * Resolves to { codec, data, outcome, tier, age } or { raw, … } or LOOK_AGAIN; rejects with the loader's own error.
    */
@@ -94,7 +81,7 @@ class Flight {
    * @returns the answer, or a promise of it
    */
   take(found) {
-    this.previous = this.#isUsable(found.previous) ? found.previous : undefined
+    this.previous = this.#usable(found.previous)
     this.#isFound = true
     this.#found?.resolve()
     if (this.isSettled) return this.result
@@ -109,13 +96,13 @@ class Flight {
   }
 
   /** A stale value that `validate` refuses is none. */
-  #isUsable(previous) {
-    if (previous === undefined || this.policy.validate === undefined) return true
+  #usable(previous) {
+    if (previous === undefined || this.policy.validate === undefined) return previous
     const { channel, codec } = this.#handle
     try {
-      return isValid(codec.decode(previous.codec, previous.data), this.policy, channel)
+      return isValid(codec.decode(previous.codec, previous.data), this.policy, channel) ? previous : undefined
     } catch {
-      return false
+      return undefined
     }
   }
 
@@ -226,6 +213,15 @@ class Flight {
 
   // --- what is told and counted ----------------------------------------------------------------------------------
 
+  /** As the user knows it. */
+  get #key() {
+    return keyOf(this.#call.key)
+  }
+
+  get #events() {
+    return this.policy.scope.events
+  }
+
   #tellStart() {
     const { counts, events } = this.policy.scope
     counts?.load('started')
@@ -233,12 +229,12 @@ class Flight {
       counts?.miss(this.policy.ttlGiven !== 0)
       events.missed(this.#key, false)
     }
-    this.#began = this.#now()
+    this.#began = this.#handle.channel.host.now()
   }
 
   #tellSuccess() {
     const { counts, events } = this.policy.scope
-    const duration = this.#now() - this.#began
+    const duration = this.#handle.channel.host.now() - this.#began
     counts?.loadEnded('succeeded', duration)
     if (this.#isBackground) counts?.load('refreshed')
     events.loaded(this.#key, duration, this.#isBackground)
@@ -247,7 +243,7 @@ class Flight {
   /** @param {'failed' | 'timedOut'} how */
   #tellFailure(error, how) {
     const { counts, events } = this.policy.scope
-    const duration = this.#now() - this.#began
+    const duration = this.#handle.channel.host.now() - this.#began
     counts?.loadEnded(how, duration)
     events.failed(this.#key, error, duration, this.#isBackground)
   }
@@ -277,9 +273,11 @@ class Flight {
   }
 
   /** There is nothing to keep, and nothing for those who joined: their own loaders may know better. */
-  #endWithout() {
+  async #endWithout() {
     this.#handle.channel.endLoad(this.#id, END.SKIPPED)
-    this.#settle(LOOK_AGAIN)
+    // What its source does not know any more is not kept either.
+    if (this.previous !== undefined || this.policy.refresh === 'force') await this.#handle.discard(this.#call.key)
+    if (!this.isSettled) this.#settle(LOOK_AGAIN)
   }
 
   #cannotEncode(value, error, isKept) {

@@ -5,6 +5,9 @@ const { Channel } = require('./channel.js')
 const { createCodec } = require('./codec.js')
 const { Reads } = require('./reads.js')
 
+/** Views whose counters and listeners are kept. Who makes more names than this makes them of data: one for each tenant. */
+const MOST_VIEWS = 1_000
+
 class Handle {
   channel
   codec
@@ -17,6 +20,7 @@ class Handle {
   /** From the call of `close` on: resolves when all is flushed. */
   closing
   #discards = new Map()
+  #views = new Map()
   #waitUntil
 
   /** @param {import('./events.js').Events} events of the cache itself, which hears of Redis */
@@ -29,6 +33,21 @@ class Handle {
     this.hasRedis = !disabled && redis !== null
     this.reads = new Reads(this)
     this.#waitUntil = options.waitUntil
+  }
+
+  /**
+   * The policy of a view, and with it its counters and listeners: one for all who name it.
+   *
+   * @param {string} path
+   * @param {() => object} make
+   */
+  view(path, make) {
+    const policy = this.#views.get(path) ?? make()
+    // The one that was asked for last stands last.
+    this.#views.delete(path)
+    this.#views.set(path, policy)
+    if (this.#views.size > MOST_VIEWS) this.#views.delete(this.#views.keys().next().value)
+    return policy
   }
 
   /** Whether somebody keeps the process for what runs in the background. */

@@ -23,6 +23,8 @@ const SYSTEM = Object.freeze({
   /** @returns {{ unref(): void }} what `clearTimer` takes */
   setTimer: setTimeout,
   clearTimer: clearTimeout,
+  /** How long what comes one after the other is gathered into one call of a loader, ms. */
+  gather: 10,
   /** Calls `act(argument)` at the end of the tick. */
   soon: isFaked ? soonAsPromise : nextTick,
   /** From 0 to 1. */

@@ -1,6 +1,7 @@
 'use strict'
 // getOrSetMany: one batched read of many keys, and one call of the loader for all that are missing.
 
+const { setMaxListeners } = require('node:events')
 const { Batch } = require('./batch.js')
 const { ABSENT } = require('./flight.js')
 const { storedKey } = require('./path.js')
@@ -16,10 +17,13 @@ async function getOrSetMany(handle, keys, loadMissing, policy) {
   const { channel, reads } = handle
   const names = [...new Set(keys)]
   const batch = new Batch(loadMissing, channel.host)
+  // One listener on the caller's signal, not one for each key.
+  const { signal, release } = relayed(policy.signal)
+  const one = signal === undefined ? policy : { ...policy, signal }
   batch.run((refreshes) => refreshTogether(handle, refreshes, loadMissing))
   const answers = names.map((key) => {
     const seat = batch.seat(key)
-    return reads.readSeated({ key: storedKey(key, policy.prefix), loader: seat.loader, policy, seat })
+    return reads.readSeated({ key: storedKey(key, policy.prefix), loader: seat.loader, policy: one, seat })
   })
   batch.seal()
   try {
@@ -28,22 +32,29 @@ async function getOrSetMany(handle, keys, loadMissing, policy) {
   } catch (error) {
     batch.giveUp()
     throw error
+  } finally {
+    release()
   }
+}
+
+/** A signal that many may listen to, and how to take it off the one it follows. */
+function relayed(signal) {
+  if (signal === undefined) return { release() {} }
+  const controller = new AbortController()
+  setMaxListeners(0, controller.signal)
+  const onAbort = () => controller.abort(signal.reason)
+  signal.addEventListener('abort', onAbort, { once: true })
+  return { signal: controller.signal, release: () => signal.removeEventListener('abort', onAbort) }
 }
 
 /** Stale values were served: one call of the loader in the background brings new ones for all. */
 function refreshTogether(handle, refreshes, loadMissing) {
   const { channel, reads } = handle
   const batch = new Batch(loadMissing, channel.host)
-  batch.run(() => {})
+  batch.run((more) => refreshTogether(handle, more, loadMissing))
   for (const { load, call } of refreshes) {
     const seat = batch.seat(call.seat.key)
-    const over = reads.refreshNow(load, { ...call, loader: seat.loader, seat })
-    over.then(() => {
-      seat.over()
-      // Its source does not know it any more: nor do we.
-      if (seat.isAbsent) handle.discard(call.key)
-    })
+    reads.refreshNow(load, { ...call, loader: seat.loader, seat }).then(() => seat.over())
   }
   batch.seal()
 }

@@ -28,7 +28,7 @@ function openTelemetry() {
 
 const { SpanStatusCode, ValueType, context, metrics, trace } = openTelemetry()
 
-/** Of what was instrumented: what takes it away again. */
+/** By the events of what was instrumented: what takes it away again. */
 const instrumented = new WeakMap()
 
 // --- spans ----------------------------------------------------------------------------------------------------------
@@ -170,7 +170,7 @@ function checked(options) {
 function instrument(cache, options = {}) {
   const events = Events.of(cache)
   const { tracerProvider, meterProvider, withKeys } = checked(options)
-  instrumented.get(cache)?.()
+  instrumented.get(events)?.()
 
   const { namespace, view } = events
   const meter = meterProvider.getMeter(NAME, version)
@@ -187,9 +187,9 @@ function instrument(cache, options = {}) {
   const undo = () => {
     unwrap()
     unobserve()
-    if (instrumented.get(cache) === undo) instrumented.delete(cache)
+    if (instrumented.get(events) === undo) instrumented.delete(events)
   }
-  instrumented.set(cache, undo)
+  instrumented.set(events, undo)
   return undo
 }
 

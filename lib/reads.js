@@ -78,28 +78,13 @@ class Reads {
   async #answer(call, flags, data) {
     const { key, policy, seat } = call
     const started = policy.onResult === undefined ? 0 : this.#channel.host.now()
-    const { numbers, probe } = this.#channel
     this.#channel.hold()
     try {
       let isRefused = false
       let found = data
       for (let attempt = 0; ; attempt++) {
-        const code = numbers[0]
-        let result
-        if (code === PROBE.FRESH || code === PROBE.STALE) {
-          result = this.#probed(found)
-        } else if (code === PROBE.LEAD) {
-          const load = numbers[2]
-          if (isPatient(policy) && flags !== FLAG.BYPASS) {
-            // Most lookups are hits that nobody joins: the flight is made when somebody does, or when it has to load.
-            this.#flights.set(load, call)
-            const taken = this.#take(load, call, await this.#channel.lookup(load, policy, flags, seat))
-            result = taken instanceof Promise ? await taken : taken
-          } else result = await this.#leadImpatiently(this.#flight(load, call), flags)
-        } else {
-          seat?.waits()
-          result = await this.#join(numbers[2], call)
-        }
+        const answer = this.#follow(call, flags, found)
+        const result = answer instanceof Promise ? await answer : answer
         if (result !== LOOK_AGAIN) {
           const value = this.#decode(result, policy, attempt)
           if (value !== UNDECODABLE && value !== INVALID) return this.#deliver(call, value, result, started)
@@ -108,12 +93,32 @@ class Reads {
           isRefused ||= value === INVALID
           await this.#handle.discard(key)
         } else if (seat?.isAbsent) return this.#deliver(call, ABSENT, NOTHING, started)
-        found = probe(key, policy.ttlGiven, flags)
+        found = this.#channel.probe(key, policy.ttlGiven, flags)
       }
     } finally {
       this.#channel.release()
       seat?.over()
     }
+  }
+
+  /** Does what the last probe said. @returns what answers the call, or a promise of it */
+  #follow(call, flags, data) {
+    const { 0: code, 2: load } = this.#channel.numbers
+    if (code === PROBE.FRESH || code === PROBE.STALE) return this.#probed(data)
+    if (code !== PROBE.LEAD) return this.#join(load, call)
+    const isLookup = isPatient(call.policy) && flags !== FLAG.BYPASS
+    return isLookup ? this.#lead(load, call, flags) : this.#leadImpatiently(this.#flight(load, call), flags)
+  }
+
+  /** Most lookups are hits that nobody joins: the flight is made when somebody does, or when it has to load. */
+  async #lead(load, call, flags) {
+    this.#flights.set(load, call)
+    const found = await this.#channel.lookup(load, call.policy, flags, call.seat)
+    if (found.kind === ANSWER.HIT && this.#flights.get(load) === call) {
+      this.#flights.delete(load)
+      return found
+    }
+    return this.#flight(load, call).take(found)
   }
 
   /** Another process keeps writing what is invalid here: the two must not take turns for ever. */
@@ -151,15 +156,6 @@ class Reads {
     if (isOver) scope.counts?.miss()
   }
 
-  /** What the core found for a load of ours: an answer, or a promise of one. */
-  #take(load, call, found) {
-    if (found.kind === ANSWER.HIT && this.#flights.get(load) === call) {
-      this.#flights.delete(load)
-      return found
-    }
-    return this.#flight(load, call).take(found)
-  }
-
   /** The flight of a load, with its leader in it; made now if there was none. */
   #flight(load, call) {
     const known = this.#flights.get(load)
@@ -178,7 +174,8 @@ class Reads {
     return this.#waitIn(flight, flight.policy)
   }
 
-  async #join(load, { key, policy }) {
+  async #join(load, { key, policy, seat }) {
+    seat?.waits()
     // The leader's call stands for the flight until somebody joins.
     const known = this.#flights.get(load)
     const flight = known === undefined ? undefined : this.#flight(load, known)
@@ -197,7 +194,8 @@ class Reads {
     policy.scope.counts?.joined()
     try {
       const result = await (isPatient(policy) ? flight.result : this.#waitIn(flight, policy))
-      return result !== LOOK_AGAIN && result.outcome === 'miss' ? { ...result, outcome: 'joined' } : result
+      if (result === LOOK_AGAIN) return result
+      return { ...result, isJoined: true, outcome: result.outcome === 'miss' ? 'joined' : result.outcome }
     } catch (error) {
       policy.scope.events.missed(keyOf(key), true)
       throw error
@@ -302,8 +300,9 @@ class Reads {
   }
 }
 
-/** How the core counted a hit; undefined: it did not (a stale value beside a load, or a value just loaded). */
+/** How the core counted a hit; undefined: it did not (a stale value beside a load, what was just loaded or joined). */
 function countedBy(result) {
+  if (result.isJoined) return undefined
   if (result.kind === undefined) return result.outcome === 'miss' || 'onError' in result ? undefined : 0
   return result.tier === 'redis' ? 2 : 1
 }

@@ -17,9 +17,8 @@ function ask(name, option, self, args) {
 }
 
 /** A constant key on a function of arguments would give everybody the first caller's value. */
-function refuseArguments(key, count) {
-  const some = count === 1 ? '1 argument' : `${count} arguments`
-  refuse('key', key, `a function of the arguments, (...args) => string, because there is ${some}`)
+function refuseConstant(key) {
+  refuse('key', key, 'a function of the arguments, (...args) => string, where there are any')
 }
 
 /** @returns {(self: unknown, args: unknown[]) => string} */
@@ -33,10 +32,10 @@ function keyFrom(key, fn) {
   }
   if (typeof key !== 'string') refuse('key', key, 'a function of the arguments, or a string when there are none')
   checkKey(key)
-  if (fn.length > 0) refuseArguments(key, fn.length)
+  if (fn.length > 0) refuseConstant(key)
   return (_, args) => {
     // Defaults and rest parameters do not show in `length`.
-    if (args.length > 0) refuseArguments(key, args.length)
+    if (args.length > 0) refuseConstant(key)
     return key
   }
 }

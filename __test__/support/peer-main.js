@@ -83,6 +83,10 @@ const commands = {
   create(options) {
     cache = require('../..').createCache({ logger: { warn() {} }, ...options })
   },
+  /** What follows is asked of a view. */
+  view(...names) {
+    for (const name of names) cache = cache.namespace(name)
+  },
   async truth(port) {
     truth = await connect(port)
   },

@@ -33,6 +33,7 @@ const COMMANDS = [
   'set',
   'stress',
   'truth',
+  'view',
 ]
 
 class Peer {

@@ -1,5 +1,7 @@
 'use strict'
-// Options of Redis in the form that the native part takes: absent members are undefined there, null here.
+// Options in the form that the native part takes (absent members are undefined there, null here), and what it says of them.
+
+const { CacheConfigError } = require('../errors.js')
 
 function nativeRedis(redis) {
   const given = (value) => (value === null ? undefined : value)
@@ -29,4 +31,15 @@ function nativeRedis(redis) {
   }
 }
 
-module.exports = { nativeRedis }
+/** What the core refuses: options of an engine that already runs with others. */
+function conflictOf({ message }, namespace) {
+  const [option, running, wanted] = message.split('\n')
+  if (wanted === undefined) return undefined
+  return new CacheConfigError(
+    `${option} is ${running} in the engine that this process already has for namespace '${namespace}', ` +
+      `and ${wanted} here: it belongs to the engine, so all caches of one namespace and Redis must agree ` +
+      `(or use another namespace)`,
+  )
+}
+
+module.exports = { conflictOf, nativeRedis }

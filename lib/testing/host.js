@@ -24,6 +24,8 @@ class Timer {
 class TestHost {
   manualClock = true
   soon = soonAsPromise
+  /** Nobody has to move the clock for it. */
+  gather = 0
   random
   #time = 0
   #timers = new Set()

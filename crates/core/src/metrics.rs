@@ -17,7 +17,7 @@ impl Counter {
 
     /// Takes one back that was counted too early.
     fn take_back(&self) {
-        self.0.fetch_sub(1, Relaxed);
+        let _ = self.0.fetch_update(Relaxed, Relaxed, |count| count.checked_sub(1));
     }
 
     #[must_use]

@@ -244,14 +244,18 @@ impl Engine {
         };
         let life = &entry.head().life;
         let is_wanted = life.error_until > life.fresh_until && self.now() < life.error_until;
-        let is_younger = self.rules.latest() <= entry.head().ruled.load(Relaxed);
-        let stands = self.epochs.standing(entry.slots(), entry.head().since) != Standing::Removed
-            && (is_younger || self.hold_against_rules(&entry, &one.key).is_some());
-        if is_wanted && stands {
+        if is_wanted && !self.is_removed(&entry, &one.key) {
             self.loads.with(one.id, |load| {
                 load.previous.get_or_insert(entry);
             });
         }
+    }
+
+    /// Whether anything that it depends on was invalidated since it was taken in.
+    fn is_removed(&self, entry: &Entry, key: &str) -> bool {
+        let is_younger = self.rules.latest() <= entry.head().ruled.load(Relaxed);
+        self.epochs.standing(entry.slots(), entry.head().since) == Standing::Removed
+            || !(is_younger || self.hold_against_rules(entry, key).is_some())
     }
 
     pub(super) fn since(&self) -> Since {
@@ -399,6 +403,8 @@ impl Engine {
             self.metrics.count_miss();
         }
         self.metrics.loads_started.add(1);
+        // The load counts from now on, and is joined by who comes after an invalidation that its stale value is from before.
+        let previous = previous.filter(|entry| !self.is_removed(entry, &one.key));
         let previous = previous.map(|entry| Previous {
             on_error: now < entry.head().life.error_until,
             entry,
