@@ -25,6 +25,13 @@ test('misuse is one sentence, exit code 2, and nothing on stdout', async () => {
     ],
     [['ls', '--tls-ca', '/nowhere.pem', '--redis', 'rediss://h'], "option '--tls-ca' names a file that cannot be read"],
     [['get'], 'get needs a key'],
+    [
+      ['inspect', 'k', '--version', '2'],
+      "inspect has no option '--version': a version is written with its key, 'key@2'",
+    ],
+    [['get', 'k', '--version=2'], "get has no option '--version': a version is written with its key"],
+    [['invalidate', '--key', 'k'], "invalidate has no option '--key': keys are given without an option\n"],
+    [['invalidate', '--yess'], "unknown option '--yess'; allowed: "],
     [['get', 'a', 'b'], 'get takes one key; got 2'],
     [['get', 'k', '--view', 'a//b'], '--view must be names of 1 to 64 characters'],
     [['invalidate'], 'invalidate needs a key, --tag, --pattern or --all'],
@@ -74,9 +81,11 @@ test('help tells of every command and every option', async () => {
   const general = await runCli(['--help'])
   const none = await runCli([])
   const version = await runCli(['--version'])
+  const rest = await runCli(['--version', 'ls'])
 
   assert.equal(general.code, 0)
   assert.equal(version.stdout, `${require('../package.json').version}\n`)
+  assert.equal(rest.stdout, version.stdout)
   assert.deepEqual([none.code, none.stdout, none.stderr], [2, '', general.stdout])
   for (const name of ['ls', 'get', 'inspect', 'invalidate', 'top', 'doctor']) {
     assert.match(general.stdout, new RegExp(`^  ${name} +\\w`, 'm'))

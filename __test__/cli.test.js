@@ -105,6 +105,18 @@ withRedis('the command line tool', (redis) => {
     assert.deepEqual(JSON.parse(json.stdout), [['at', '1970-01-01T00:00:00.000Z']])
   })
 
+  test('get --json tells undefined, NaN and an invalid date from null', async () => {
+    const value = { n: null, u: [undefined], x: NaN, d: new Date(NaN) }
+    await Promise.all([cache.set('odd', value, long), cache.set('nothing', undefined, long)])
+
+    const odd = await tool(['get', 'odd', '--json'])
+    const nothing = await tool(['get', 'nothing', '--json'])
+    await cache.invalidate({ keys: ['odd', 'nothing'] })
+
+    assert.deepEqual(JSON.parse(odd.stdout), { n: null, u: ['undefined'], x: 'NaN', d: 'Invalid Date' })
+    assert.equal(nothing.stdout, '"undefined"\n')
+  })
+
   test('get refuses an invalid entry with the reason, unless it is asked for', async () => {
     const refused = await tool(['get', 'gone'])
     const any = await tool(['get', 'gone', '--any'])

@@ -12,8 +12,10 @@ const GLOBAL = {
   'tls-key': { type: 'string' },
   json: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
-  version: { type: 'boolean' },
 }
+
+/** Without a command. With one it would be taken for the version of an entry. */
+const ALONE = { version: { type: 'boolean' } }
 
 /** The command line is wrong: nothing was done. */
 class UsageError extends Error {
@@ -33,22 +35,35 @@ class Failure extends Error {}
  */
 function findCommand(argv, commands) {
   if (Object.hasOwn(commands, argv[0] ?? '')) return { value: argv[0], index: 0 }
+  if (argv[0] === '--version') return undefined
   const options = Object.assign({}, ...Object.values(commands).map((command) => command.options), GLOBAL)
   const { tokens } = parseArgs({ args: argv, options, strict: false, allowPositionals: true, tokens: true })
   return tokens.find((token) => token.kind === 'positional')
 }
 
-function refuseToken(token, options, command) {
-  const known = options[token.name]
+/** What stands for an option that there is not, where it is known what was meant. */
+const MEANT = {
+  key: 'keys are given without an option',
+  keys: 'keys are given without an option',
+  version: "a version is written with its key, 'key@2'; the tool's own is told by tidecache --version alone",
+}
+/** Never suggested: it is no slip of the finger. */
+const DELIBERATE = ['--yes']
+
+function refuseUnknown({ name, rawName }, options, command) {
+  if (Object.hasOwn(MEANT, name))
+    throw new UsageError(`${command ?? 'tidecache'} has no option '--${name}': ${MEANT[name]}`, command)
+  const allowed = Object.keys(options).map((option) => `--${option}`)
   try {
-    if (known === undefined)
-      refuseName(
-        token.rawName,
-        Object.keys(options).map((name) => `--${name}`),
-      )
+    refuseName(rawName, allowed, { unsaid: DELIBERATE })
   } catch (error) {
     throw new UsageError(error.message, command)
   }
+}
+
+function refuseToken(token, options, command) {
+  const known = options[token.name]
+  if (known === undefined) return refuseUnknown(token, options, command)
   if (known.type === 'boolean' && token.value !== undefined) {
     throw new UsageError(`option '--${token.name}' takes no value; got '${token.value}'`, command)
   }
@@ -83,7 +98,7 @@ function parse(argv, commands) {
     const names = Object.keys(commands).join(', ')
     throw new UsageError(`'${name.slice(0, 60)}' is no command; there are: ${names}`)
   }
-  const options = { ...(name === undefined ? {} : commands[name].options), ...GLOBAL }
+  const options = name === undefined ? { ...GLOBAL, ...ALONE } : { ...commands[name].options, ...GLOBAL }
   const rest = first === undefined ? argv : argv.toSpliced(first.index, 1)
   const { tokens } = parseArgs({ args: rest, options, strict: false, allowPositionals: true, tokens: true })
   const words = tokens.filter((token) => token.kind === 'positional').map((token) => token.value)

@@ -8,7 +8,7 @@ const GLOBAL_HELP = [
   ['--namespace <name>', "(TIDECACHE_NAMESPACE, else 'tidecache')"],
   ['--tls-ca <file>', 'a certificate to trust, PEM; --tls-cert and --tls-key: of the client'],
   ['--json', 'one JSON value, or one a line, for machines'],
-  ['--help, --version', ''],
+  ['--help', ''],
 ]
 
 /** Two columns; the second one wraps. */
@@ -27,7 +27,7 @@ function generalHelp(commands, columns = columnsOf(process.stdout)) {
   const list = Object.entries(commands).map(([name, { summary }]) => [name, summary])
   return (
     `Usage: tidecache <command> [options]\n\n${rows(list, columns)}\n` +
-    `${rows(GLOBAL_HELP, columns)}\n` +
+    `${rows([...GLOBAL_HELP, ['--version', 'of this tool']], columns)}\n` +
     'Exit codes: 0 well, 1 not found or a problem found, 2 wrong usage.\n' +
     'tidecache <command> --help tells more.\n'
   )

@@ -4,7 +4,7 @@
 const { types } = require('node:util')
 
 function convert(value) {
-  if (typeof value === 'bigint') return String(value)
+  if (typeof value === 'bigint' || (typeof value === 'number' && !Number.isFinite(value))) return String(value)
   if (typeof value !== 'object' || value === null) return value
   if (types.isMap(value)) return [...value]
   if (types.isSet(value)) return [...value]
@@ -20,13 +20,16 @@ function bytesOf(view) {
   return Buffer.from(view.buffer, view.byteOffset, view.byteLength).toString('base64')
 }
 
-/** One line of JSON; what refers to itself ends in '[Circular]'. */
+/** One line of JSON; what refers to itself ends in '[Circular]', members that are undefined are left out. */
 function toJson(value) {
   const above = []
   // `this` is the object that holds the member: what is not above it was left.
-  const text = JSON.stringify(value, function replace(key, seen) {
+  return JSON.stringify(value, function replace(key, seen) {
     // A Buffer and a Date have been through toJSON by now: the member itself is what counts.
     const member = types.isUint8Array(this[key]) ? this[key] : seen
+    // null would be another value.
+    if (types.isDate(this[key]) && seen === null) return String(this[key])
+    if (member === undefined && (key === '' || Array.isArray(this))) return 'undefined'
     while (above.length > 0 && above.at(-1) !== this) above.pop()
     const converted = convert(member)
     if (typeof converted !== 'object' || converted === null) return converted
@@ -34,7 +37,6 @@ function toJson(value) {
     above.push(converted)
     return converted
   })
-  return text ?? 'null'
 }
 
 module.exports = { toJson }

@@ -59,7 +59,7 @@ module.exports = {
   options: { ...FIND_OPTIONS, any: { type: 'boolean' } },
   help: [['--any', 'also of an entry that is invalid or expired'], ...FIND_HELP],
   notes: [
-    'Names may be given as ls shows them: view/key, key@version. --json writes what JSON has no form for as text: dates as in toJSON, maps and sets as lists, bigints as digits, bytes as base64.',
+    'Names may be given as ls shows them: view/key, key@version. --json writes what JSON has no form for as text: dates as in toJSON, maps and sets as lists, bigints as digits, bytes as base64, undefined, NaN and Infinity by name.',
   ],
   run,
 }

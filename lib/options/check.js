@@ -60,14 +60,18 @@ function nearest(name, allowed) {
  *
  * @param {string} name as the user wrote it
  * @param {readonly string[]} allowed
- * @param {{ prefix?: string, later?: readonly string[] }} [context] prefix: 'redis.'; later: names planned
+ * @param {{ prefix?: string, later?: readonly string[], unsaid?: readonly string[] }} [context] prefix: 'redis.';
+ *   later: names planned; unsaid: names that are never suggested
  * @throws {CacheConfigError} always
  */
-function refuseName(name, allowed, { prefix = '', later = [] } = {}) {
+function refuseName(name, allowed, { prefix = '', later = [], unsaid = [] } = {}) {
   const list = `allowed: ${allowed.join(', ')}`
   const written = `${prefix}${name.slice(0, SHOWN_MAX)}`
   if (later.includes(name)) throw new CacheConfigError(`option '${written}' is not supported yet; ${list}`)
-  const near = nearest(name, allowed)
+  const near = nearest(
+    name,
+    allowed.filter((one) => !unsaid.includes(one)),
+  )
   const guess = near.length === 0 ? '' : ` (did you mean ${near.map((n) => `'${n}'`).join(' or ')}?)`
   throw new CacheConfigError(`unknown option '${written}'${guess}; ${list}`)
 }
