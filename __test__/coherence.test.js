@@ -31,6 +31,7 @@ describe('coherence', () => {
     const options = { redis: redis.url, namespace: freshNamespace() }
     const peers = await usePeers(t, PROCESSES, options, { truth: source })
     await Promise.all(peers.map((peer) => peer.ready()))
+    if (plan.view !== undefined) await Promise.all(peers.map((peer) => peer.view(...plan.view)))
     const common = { ms: MS, keys: KEYS, processes: PROCESSES, ...plan }
     const histories = await Promise.all(peers.map((peer, index) => peer.stress({ ...common, index })))
     await sleep(1_000)
@@ -54,7 +55,14 @@ describe('coherence', () => {
     ['by all of a namespace', { mode: 'all' }],
     ['by pattern', { mode: 'pattern' }],
     ['by set', { mode: 'set' }],
+    ['by key, many read at a time', { mode: 'key', many: true }],
+    ['by all of a view', { mode: 'all', view: ['a', 'b'] }],
+    ['by key, of a version in a view', { mode: 'key', view: ['a'], options: { version: 2 } }],
     ['with everything stale', { mode: 'key', options: { ttl: '20ms', staleWhileRevalidate: '1m' } }],
+    [
+      'many at a time, with everything stale',
+      { mode: 'key', many: true, options: { ttl: '20ms', staleWhileRevalidate: '1m' } },
+    ],
     ['by pattern with everything stale', { mode: 'pattern', options: { ttl: '20ms', staleWhileRevalidate: '1m' } }],
   ]
   for (const [name, plan] of modes) {

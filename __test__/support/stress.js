@@ -58,7 +58,8 @@ class Stress {
 
   async #readOn() {
     while (clock() < this.#until) {
-      await this.#read(pick(this.#keys))
+      if (this.#plan.many) await this.#readMany(Array.from({ length: random(1, 8) }, () => pick(this.#keys)))
+      else await this.#read(pick(this.#keys))
       await sleep(random(0, 3))
     }
   }
@@ -86,6 +87,23 @@ class Stress {
     }
   }
 
+  async #readMany(keys) {
+    const start = clock()
+    const load = async (missing) => {
+      const versions = await this.#truth.command('MGET', ...missing)
+      await sleep(random(0, 20))
+      return new Map(missing.map((key, n) => [key, Number(versions[n])]))
+    }
+    try {
+      for (const [key, version] of await this.#cache.getOrSetMany(keys, load, this.#plan.options)) {
+        this.reads.push([key, start, version])
+      }
+      this.slowest = Math.max(this.slowest, clock() - start)
+    } catch (error) {
+      this.failures.push(error.message)
+    }
+  }
+
   async #load(ctx) {
     const version = Number(await this.#truth.command('GET', ctx.key))
     await sleep(random(0, 20))
@@ -99,7 +117,7 @@ class Stress {
   }
 }
 
-/** Runs a plan: { ms, keys, mode, index, processes, readers?, pause?, options? }. */
+/** Runs a plan: { ms, keys, mode, index, processes, readers?, pause?, options?, many? }. */
 function stress(cache, truth, plan) {
   return new Stress(cache, truth, plan).run()
 }
