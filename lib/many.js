@@ -21,20 +21,22 @@ async function getOrSetMany(handle, keys, loadMissing, policy) {
   const { signal, release } = relayed(policy.signal)
   const one = signal === undefined ? policy : { ...policy, signal }
   batch.run((refreshes) => refreshTogether(handle, refreshes, loadMissing))
-  const answers = names.map((key) => {
-    const seat = batch.seat(key)
-    return reads.readSeated({ key: storedKey(key, policy.prefix), loader: seat.loader, policy: one, seat })
-  })
+  const answers = names.map((key) => reads.readSeated(storedKey(key, policy.prefix), one, () => batch.seat(key)))
   batch.seal()
   try {
-    const values = await Promise.all(answers)
-    return new Map(names.map((key, n) => [key, values[n]]).filter(([, value]) => value !== ABSENT))
+    return mapOf(names, await Promise.all(answers))
   } catch (error) {
     batch.giveUp()
     throw error
   } finally {
     release()
   }
+}
+
+function mapOf(names, values) {
+  const map = new Map()
+  for (let n = 0; n < names.length; n++) if (values[n] !== ABSENT) map.set(names[n], values[n])
+  return map
 }
 
 /** A signal that many may listen to, and how to take it off the one it follows. */

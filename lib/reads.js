@@ -56,9 +56,8 @@ class Reads {
     return this.#answer({ key, loader, policy, seat: undefined }, flags, data)
   }
 
-  /** A read of one among many: a value, or a promise of one. */
-  readSeated(call) {
-    const { key, policy, seat } = call
+  /** A read of one among many: a value, or a promise of one. Only what is not in memory takes a seat. */
+  readSeated(key, policy, takeSeat) {
     const { ttlGiven, refresh } = policy
     const flags = ttlGiven === 0 ? FLAG.BYPASS : REFRESH_FLAGS[refresh]
     const { numbers, probe } = this.#channel
@@ -66,12 +65,10 @@ class Reads {
     if (numbers[0] === PROBE.FRESH && policy.isPlain) {
       const result = this.#probed(data)
       const value = this.#decode(result, policy, 0)
-      if (value !== UNDECODABLE) {
-        seat.over()
-        return this.#deliver(call, value, result, 0)
-      }
+      if (value !== UNDECODABLE) return this.#deliver({ key, policy }, value, result, 0)
     }
-    return this.#answer(call, flags, data)
+    const seat = takeSeat()
+    return this.#answer({ key, loader: seat.loader, policy, seat }, flags, data)
   }
 
   /** Everything but the plain memory hit. The first probe has been made. */
