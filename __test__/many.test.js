@@ -3,7 +3,7 @@
 
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
-const { counted } = require('./support/kit.js')
+const { counted, sleep } = require('./support/kit.js')
 const { loaderOf, numbered, plain } = require('./support/many.js')
 const { inBothSetups, open } = require('./support/setups.js')
 
@@ -132,6 +132,27 @@ inBothSetups((openCache) => {
     await view.invalidate('a')
     assert.deepEqual([...(await view.getOrSetMany(['a', '\0b'], loader, { version: 2 })).keys()], ['a', '\0b'])
     assert.deepEqual(loader.calls[1], ['a'])
+  })
+
+  test('callers of a key that its source does not know share one call', async (t) => {
+    const cache = openCache(t)
+    const loader = counted(async () => {
+      await sleep(50)
+      return {}
+    })
+
+    const calls = Array.from({ length: 20 }, () => cache.getOrSetMany(['unknown'], loader))
+
+    for (const values of await Promise.all(calls)) assert.deepEqual(plain(values), {})
+    assert.equal(loader.calls, 1)
+  })
+
+  test('one who knows the key is not told that it is unknown', async (t) => {
+    const cache = openCache(t)
+    const unknown = cache.getOrSetMany(['k'], () => sleep(50).then(() => ({})))
+
+    assert.equal(await cache.getOrSet('k', () => 'known'), 'known')
+    assert.deepEqual(plain(await unknown), {})
   })
 
   test('reads are counted one by one', async (t) => {

@@ -5,7 +5,7 @@
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
 const { inspect } = require('node:util')
-const { eventually, freshNamespace, sleep } = require('./support/kit.js')
+const { counted, eventually, freshNamespace, sleep } = require('./support/kit.js')
 const { usePeer, usePeers } = require('./support/peer.js')
 const { useProxy } = require('./support/proxy.js')
 const { open, withRedis } = require('./support/setups.js')
@@ -208,6 +208,33 @@ withRedis('metrics', (redis) => {
 
     assert.doesNotMatch(inspect(await peer.metrics(), { depth: 9 }), /4711/)
   })
+})
+
+test('readers who share the look at an entry in Redis are hits, each once, and so are those of a view', async (t) => {
+  const redis = await useRedis(t)
+  const namespace = freshNamespace()
+  const peer = await usePeer(t, { redis: redis.url, namespace })
+  const cache = open(t, { redis: redis.url, namespace })
+  const view = cache.namespace('view')
+  await peer.set('k', 1)
+  await view.set('k', 1)
+  await cache.invalidate('other')
+
+  const never = () => assert.fail('it is in Redis')
+  await Promise.all(Array.from({ length: 10 }, () => cache.getOrSet('k', never)))
+  const first = await cache.metrics()
+  assert.deepEqual([first.hits, first.misses, first.redis.hits, first.loads.joined], [10, 0, 10, 0])
+
+  await peer.invalidate('k')
+  const loader = counted(() => sleep(100).then(() => 2))
+  const reads = Array.from({ length: 10 }, () => view.getOrSet('new', loader))
+  await eventually(() => loader.calls === 1, 2_000)
+  const gone = view.invalidate('new')
+  reads.push(view.getOrSet('new', loader))
+  await Promise.all([...reads, gone])
+  const [whole, own] = [await cache.metrics(), await view.metrics()]
+  assert.deepEqual([own.hits + own.misses, own.loads.started, own.loads.joined], [11, 2, 9])
+  assert.deepEqual([whole.hits + whole.misses, whole.loads.started, whole.loads.joined], [21, 2, 9])
 })
 
 test('no password is in metrics, errors, health, logs or util.inspect', async (t) => {

@@ -80,9 +80,9 @@ class Channel {
     }
   }
 
-  /** Counts a caller that joined; `isDone`: the value was there, only not stored yet. */
-  joined(isDone) {
-    this.#native.joined(isDone)
+  /** Counts a caller that joined. @param {number} counted by what it was answered, as the core counts hits; 0: by a load */
+  joined(counted, isStale) {
+    this.#native.joined(counted, isStale)
   }
 
   /**

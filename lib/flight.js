@@ -236,7 +236,7 @@ class Flight {
     const { counts, events } = this.policy.scope
     const duration = this.#handle.channel.host.now() - this.#began
     counts?.loadEnded('succeeded', duration)
-    if (this.#isBackground) counts?.load('refreshed')
+    if (this.#isBackground || this.policy.refresh === 'force') counts?.load('refreshed')
     events.loaded(this.#key, duration, this.#isBackground)
   }
 
@@ -272,12 +272,14 @@ class Flight {
     channel.release()
   }
 
-  /** There is nothing to keep, and nothing for those who joined: their own loaders may know better. */
+  /** There is nothing to keep. That there is nothing is what those are told who joined, unless nobody was asked. */
   async #endWithout() {
     this.#handle.channel.endLoad(this.#id, END.SKIPPED)
     // What its source does not know any more is not kept either.
     if (this.previous !== undefined || this.policy.refresh === 'force') await this.#handle.discard(this.#call.key)
-    if (!this.isSettled) this.#settle(LOOK_AGAIN)
+    if (this.isSettled) return
+    const isKnown = this.#call.seat.isUnknown
+    this.#settle(isKnown ? { raw: ABSENT, outcome: 'miss', tier: null, age: 0 } : LOOK_AGAIN)
   }
 
   #cannotEncode(value, error, isKept) {

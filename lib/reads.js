@@ -19,8 +19,10 @@ const INVALID = Symbol('invalid')
 /** Entries that cannot be decoded, one after the other, before the caller is told. */
 const ATTEMPTS = 5
 
-/** How a key was answered that the loader knows nothing of. */
+/** How a key was answered that nobody waits for any more. */
 const NOTHING = { outcome: 'miss', tier: null, age: 0 }
+/** What counted a hit, or is to count it. Joined, none is by a probe. */
+const COUNTED = { PROBE: 0, LOAD: 0, MEMORY: 1, REDIS: 2 }
 
 class Reads {
   #handle
@@ -187,21 +189,37 @@ class Reads {
       return LOOK_AGAIN
     }
     flight.join()
-    this.#channel.joined(false)
-    policy.scope.counts?.joined()
     try {
       const result = await (isPatient(policy) ? flight.result : this.#waitIn(flight, policy))
-      if (result === LOOK_AGAIN) return result
-      return { ...result, isJoined: true, outcome: result.outcome === 'miss' ? 'joined' : result.outcome }
+      // Its loader does not know the key; a loader of one's own may.
+      if (result === LOOK_AGAIN || (result.raw === ABSENT && seat === undefined)) return LOOK_AGAIN
+      return this.#joined(result, policy)
     } catch (error) {
+      this.#joinedLoad(policy)
       policy.scope.events.missed(keyOf(key), true)
       throw error
     }
   }
 
+  /** Counted when it is known what answered it: the lookup that it waited for may have found an entry. */
+  #joined(result, policy) {
+    const counted = countedBy(result)
+    if (counted === undefined) {
+      this.#joinedLoad(policy)
+      return { ...result, isJoined: true, outcome: result.outcome === 'miss' ? 'joined' : result.outcome }
+    }
+    this.#channel.joined(counted, result.outcome === 'stale')
+    return result
+  }
+
+  #joinedLoad({ scope }) {
+    this.#channel.joined(COUNTED.LOAD, false)
+    scope.counts?.joined()
+  }
+
   /** The value of a load that is on its way to the tiers is in memory as any other. */
   #takeDone({ done: { codec, data, since } }) {
-    this.#channel.joined(true)
+    this.#channel.joined(COUNTED.MEMORY, false)
     return {
       kind: ANSWER.HIT,
       codec,
@@ -297,11 +315,13 @@ class Reads {
   }
 }
 
-/** How the core counted a hit; undefined: it did not (a stale value beside a load, what was just loaded or joined). */
+/** How the core counted a hit; undefined: it did not (a stale value beside a load, what was just loaded). */
 function countedBy(result) {
   if (result.isJoined) return undefined
-  if (result.kind === undefined) return result.outcome === 'miss' || 'onError' in result ? undefined : 0
-  return result.tier === 'redis' ? 2 : 1
+  if (result.kind === undefined) {
+    return result.outcome === 'miss' || 'onError' in result ? undefined : COUNTED.PROBE
+  }
+  return result.tier === 'redis' ? COUNTED.REDIS : COUNTED.MEMORY
 }
 
 module.exports = { Reads }

@@ -169,16 +169,18 @@ impl NativeCache {
         Ok(Fast::functions(engine, self.owner, numbers, lookups, env)?.into())
     }
 
-    /// Counts a caller that joined a load of this context; `done`: its value was there, only not stored yet.
+    /// Counts a caller that joined somebody's read of this context, when it is known what answered it. `counted`: 1 memory
+    /// (also a value that is only not stored yet), 2 Redis, and else a load.
     #[napi(catch_unwind)]
-    pub fn joined(&self, done: bool) {
+    pub fn joined(&self, counted: u32, stale: bool) {
         let metrics = &self.engine.metrics;
-        if done {
-            metrics.memory_hits.add(1);
-            metrics.hits.add(1);
-        } else {
-            metrics.loads_joined.add(1);
-            metrics.count_miss();
+        match counted {
+            1 => metrics.count_hit(CountedBy::Memory, stale),
+            2 => metrics.count_hit(CountedBy::Redis, stale),
+            _ => {
+                metrics.loads_joined.add(1);
+                metrics.count_miss();
+            }
         }
     }
 

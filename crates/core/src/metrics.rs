@@ -91,6 +91,18 @@ impl Metrics {
         self.misses.add(1);
     }
 
+    /// A read that an entry answered which another read had found.
+    pub fn count_hit(&self, counted: CountedBy, stale: bool) {
+        self.hits.add(1);
+        self.stale.add(u64::from(stale));
+        if counted == CountedBy::Redis {
+            self.memory_misses.add(1);
+            self.redis_hits.add(1);
+        } else {
+            self.memory_hits.add(1);
+        }
+    }
+
     /// The caller could not use what was found: it was no hit. Its tier has missed; what follows counts the rest.
     pub fn take_hit_back(&self, counted: CountedBy, stale: bool) {
         match counted {
