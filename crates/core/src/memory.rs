@@ -39,6 +39,8 @@ pub struct Head {
     pub proof: Instant,
     /// Up to which count of invalidations no pattern rule matched it; from `since` on.
     pub ruled: AtomicU64,
+    /// The same, of one that a rule has made stale: it is held against the others at each look, but once against each. Or 0.
+    pub staled: AtomicU64,
     pub marked_stale: bool,
     pub codec: u8,
     pub ascii: bool,
@@ -87,6 +89,7 @@ impl Entry {
             channel: parts.channel,
             proof: parts.proof,
             ruled: AtomicU64::new(parts.since),
+            staled: AtomicU64::new(0),
             marked_stale: parts.marked_stale,
             codec: parts.codec,
             ascii: parts.ascii,

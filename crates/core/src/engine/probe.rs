@@ -123,16 +123,15 @@ impl Engine {
     #[cold]
     pub(super) fn hold_against_rules(&self, entry: &Entry, key: &str) -> Option<bool> {
         let head = entry.head();
-        let (judgement, youngest) = self.rules.judge(key, head.ruled.load(Relaxed));
+        let staled = head.staled.load(Relaxed);
+        let (judgement, youngest) = self.rules.judge(key, head.ruled.load(Relaxed).max(staled));
+        let is_stale = staled > 0 || judgement == Judgement::Staled;
         match judgement {
-            Judgement::Removed => None,
-            // Looked at again each time: its refresh is on its way.
-            Judgement::Staled => Some(true),
-            Judgement::Stands => {
-                head.ruled.fetch_max(youngest, Relaxed);
-                Some(false)
-            }
-        }
+            Judgement::Removed => return None,
+            _ if is_stale => head.staled.fetch_max(youngest, Relaxed),
+            _ => head.ruled.fetch_max(youngest, Relaxed),
+        };
+        Some(is_stale)
     }
 
     fn count_memory_hit(&self, began: Instant) {

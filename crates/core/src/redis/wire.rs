@@ -93,7 +93,8 @@ impl Wire {
         }
     }
 
-    /// Runs scripts in one pipeline; those whose text the server does not know yet go again with it.
+    /// Runs scripts in one pipeline. Those that the server does not know yet go again: the first of each with its text, and
+    /// by then it is known.
     ///
     /// # Errors
     /// As [`Wire::send`]; a script's own error comes as a value.
@@ -108,8 +109,18 @@ impl Wire {
             .collect();
         if !unknown.is_empty() {
             let mut pipeline = Pipeline::with_capacity(unknown.len());
-            for n in &unknown {
-                pipeline.add_command(calls[*n].script.by_text(&calls[*n]));
+            let mut told = Vec::new();
+            for call in unknown.iter().map(|n| &calls[*n]) {
+                let is_told = told.contains(&call.script);
+                if !is_told {
+                    told.push(call.script);
+                }
+                let script = call.script;
+                pipeline.add_command(if is_told {
+                    script.by_hash(call)
+                } else {
+                    script.by_text(call)
+                });
             }
             let again = self.send(&pipeline, budget).await?;
             for (n, reply) in unknown.into_iter().zip(again) {
