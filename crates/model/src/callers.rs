@@ -1,7 +1,8 @@
 //! Who calls a process: three callers, on few keys, most of the time at once.
 
+use crate::names::Mode;
 use crate::node::Node;
-use crate::server::{Mode, DEPS, KEYS};
+
 use crate::sim::Time;
 
 /// When the callers stop.
@@ -24,7 +25,7 @@ impl Node {
         self.sleep(CONNECTED).await;
         loop {
             let pause = self.with(|world| {
-                let idle = world.rng.chance(15);
+                let idle = world.rng.chance(world.config.idle_percent);
                 world.rng.between(10, if idle { 60_000 } else { 12_000 })
             });
             self.sleep(pause).await;
@@ -33,22 +34,26 @@ impl Node {
             }
             let (dice, key, dep, rarely) = self.with(|world| {
                 let rarely = !world.rng.chance(world.config.change_percent);
-                (
-                    world.rng.between(0, 100),
-                    world.rng.index(KEYS),
-                    world.rng.index(DEPS),
-                    rarely,
-                )
+                let key = world.rng.index(world.config.keys.len());
+                let dep = world.rng.index(world.config.targets.len());
+                let (key, dep) = (world.config.keys[key], world.config.targets[dep]);
+                (world.rng.between(0, 100), key, dep, rarely)
             });
             let mode = if dice % 3 == 0 { Mode::Stale } else { Mode::Remove };
+            let settle = self.with(|world| match mode {
+                Mode::Remove if world.rng.chance(world.config.settle_percent) => {
+                    world.rng.between(2_000, world.config.longest_settle)
+                }
+                _ => 0,
+            });
             match dice {
                 _ if rarely => {}
-                0..16 => self.invalidate(dep, mode).await,
+                0..16 => self.invalidate(dep, mode, settle).await,
                 16..22 => self.set(key).await,
                 22..30 => {
                     let other = self.clone();
                     self.spawn(async move { other.get_or_set(key, false).await });
-                    self.invalidate(dep, mode).await;
+                    self.invalidate(dep, mode, settle).await;
                 }
                 _ => {}
             }

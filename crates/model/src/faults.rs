@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::server::{ConnId, Server};
+use crate::command::ConnId;
+use crate::history::Lost;
+use crate::server::Server;
 use crate::sim::{Due, Time};
 use crate::world::{Conn, Event, Trouble, Wire, World};
 
@@ -68,6 +70,7 @@ impl World {
             server.alive = false;
         }
         self.note(|| format!("NEW REIGN {}", next.reign));
+        self.history.forgotten.push((self.sim.now, Lost::Everything));
         self.servers.push(next);
         self.inboxes.push(Vec::new());
         for conn in 0..self.conns.len() {
@@ -80,6 +83,7 @@ impl World {
 
     pub fn flush_all(&mut self) {
         self.note(|| "FLUSHALL".to_owned());
+        self.history.forgotten.push((self.sim.now, Lost::Everything));
         if let Some(server) = self.servers.last_mut() {
             for (conn, push) in server.flush_all() {
                 self.send_down(conn, Event::PushAt { conn, push });

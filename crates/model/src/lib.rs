@@ -14,7 +14,13 @@ pub mod write;
 
 pub mod read;
 
+pub mod lookup;
+
+pub mod judge;
+
 pub mod load;
+
+pub mod fill;
 
 pub mod link;
 
@@ -26,11 +32,25 @@ pub mod network;
 
 pub mod world;
 
+pub mod check;
+
 pub mod history;
 
 pub mod process;
 
+pub mod held;
+
+pub mod rules;
+
+pub mod windows;
+
 pub mod server;
+
+pub mod versions;
+
+pub mod command;
+
+pub mod names;
 
 pub mod mutant;
 

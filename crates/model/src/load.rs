@@ -4,11 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::command::{Command, Reply, Tag};
+use crate::held::{Answer, Attempt, MemoryEntry, Served};
 use crate::history::{Load, Right};
-use crate::mutant::Mutant;
+use crate::names::{Dep, Token};
 use crate::node::Node;
-use crate::process::{Answer, Attempt, MemoryEntry, Served};
-use crate::server::{Command, Dep, Entry, Pair, Reply, Token, KEYS, NAMESPACE};
 use crate::sim::Time;
 use crate::world::TIMEOUT;
 
@@ -40,9 +40,9 @@ pub enum Keep {
 }
 
 /// What a loader gave: a value and the tags it named.
-struct Loaded {
-    value: usize,
-    named: BTreeSet<Dep>,
+pub struct Loaded {
+    pub value: usize,
+    pub named: BTreeSet<Dep>,
 }
 
 impl Node {
@@ -61,8 +61,8 @@ impl Node {
         };
         self.tell(flying, &loaded);
         let mut filled = false;
-        if let Some(pairs) = self.fence(flying, at, &loaded).await {
-            filled = self.fill(key, token, at, loaded.value, pairs).await;
+        if let Some(stamps) = self.fence(flying, at, &loaded).await {
+            filled = self.fill(key, token, at, loaded.value, stamps).await;
         }
         self.me(|me| me.leases.remove(&(key, token)));
         if filled {
@@ -77,21 +77,23 @@ impl Node {
             return self.answer(flying, Some(Served::LoaderFailed));
         };
         self.tell(flying, &loaded);
-        if keep == Keep::Memory {
-            let deps = self.with(|world| world.history.values[loaded.value].deps.clone());
+        let deps = self.with(|world| world.history.values[loaded.value].deps.clone());
+        // Redis was not asked: what this process has heard of windows must do.
+        if keep == Keep::Memory && !self.settled_after(at, flying.key, &deps) {
             let (s, chan, proof) = (at.s, at.chan, at.start);
-            let (soft, isolated) = self.with(|world| (world.config.ttl, world.processes[self.process].bounds.isolated));
-            let (soft, hard) = (proof + soft, proof + isolated);
+            let (ttl, life) = self.with(|world| (world.config.ttl, world.config.life));
             let entry = MemoryEntry {
                 value: loaded.value,
                 id: 0,
                 s,
+                ruled: s,
                 chan,
                 deps,
                 proof,
-                soft,
-                hard,
+                soft: proof + ttl,
+                hard: proof + life,
                 stale: false,
+                alone: true,
             };
             self.me(|me| me.keep(flying.key, entry));
         }
@@ -115,16 +117,18 @@ impl Node {
                 started,
                 ended: None,
                 failed: fails,
+                value: None,
             });
             (world.history.loads.len() - 1, before, after, fails)
         });
         self.sleep(before).await;
+        let certain = self.certain_deps(flying.key);
         let loaded = self.with(|world| {
             let may_name = world.config.may_name[flying.key].clone();
             let named: BTreeSet<Dep> = may_name.into_iter().filter(|_| world.rng.chance(70)).collect();
-            let mut deps: BTreeSet<Dep> = world.config.tags[flying.key].union(&named).copied().collect();
-            deps.extend([flying.key, NAMESPACE]);
-            let value = world.value(deps);
+            let deps = certain.union(&named).copied().collect();
+            let value = world.database(flying.key, deps);
+            world.history.loads[index].value = Some(value);
             world.note(|| format!("{} loader of {} reads value {value}", self.process, flying.key));
             Loaded { value, named }
         });
@@ -161,90 +165,8 @@ impl Node {
         self.answer(flying, Some(Served::Fresh(loaded.value)));
     }
 
-    /// The versions this load may be stored under; `None`: something was invalidated since it began.
-    async fn fence(&self, flying: &Flying, at: &Attempt, loaded: &Loaded) -> Option<BTreeMap<Dep, Pair>> {
-        let fixed: BTreeSet<Dep> = self.with(|world| world.config.tags[flying.key].clone());
-        let fixed: BTreeSet<Dep> = fixed.into_iter().chain([NAMESPACE]).collect();
-        let all: BTreeSet<Dep> = fixed.union(&loaded.named).copied().collect();
-        let (s, chan) = self.me(|me| (me.seq, me.chan));
-        if !self.me(|me| me.stands(at.s, all.iter().chain([&flying.key])) && me.journal.is_empty()) {
-            return None;
-        }
-        let pairs = pairs_of(self.call(tag_gets(&all)).await?.replies);
-        for (dep, pair) in &pairs {
-            self.me(|me| me.install(s, chan, *dep, *pair));
-        }
-        // Tags the caller gave: nothing between the start of the load and now.
-        let same = fixed.iter().all(|dep| at.versions.get(dep) == pairs.get(dep));
-        if !same && !self.is(Mutant::TagSnapshotAfterLoad) {
-            return None;
-        }
-        // Tags the loader named: their versions are younger than the load, so every push up to them must have come.
-        let late: BTreeSet<Dep> = loaded.named.difference(&fixed).copied().collect();
-        if !late.is_empty() && !self.late_tags_stand(at, &late).await {
-            return None;
-        }
-        self.me(|me| me.stands(at.s, all.iter().chain([&flying.key])) && me.journal.is_empty())
-            .then_some(pairs)
-    }
-
-    async fn late_tags_stand(&self, at: &Attempt, late: &BTreeSet<Dep>) -> bool {
-        if !self.is(Mutant::DynamicTagsWithoutBarrier) {
-            let Some(link) = self.me(|me| me.coherence) else {
-                return false;
-            };
-            if self.call_on(link.conn, vec![Command::Ping]).await.is_none() {
-                return false;
-            }
-        }
-        let stand = self.me(|me| {
-            let armed = me.coherence.is_some() && me.chan == at.chan;
-            armed && me.stands(at.s, late) && me.unmarked(at.s, late)
-        });
-        stand || self.is(Mutant::DynamicTagsWithoutCheck)
-    }
-
-    /// Sends FILL, and keeps the value in memory if Redis took it.
-    pub async fn fill(&self, key: usize, token: Token, at: &Attempt, value: usize, pairs: BTreeMap<Dep, Pair>) -> bool {
-        let Some(reign) = self.me(|me| me.data.map(|link| link.reign)) else {
-            return false;
-        };
-        let (soft, hard) = self.with(|world| {
-            let now = world.sim.now;
-            (now + world.config.ttl, now + world.config.life)
-        });
-        let deps = pairs.keys().copied().chain([key]).collect();
-        let entry = Entry {
-            id: token,
-            value,
-            reign,
-            marked: false,
-            soft,
-            hard,
-            pairs,
-        };
-        let filled = self.call(vec![Command::Fill { key, token, entry }]).await;
-        let kept = filled.is_some_and(|answer| answer.replies == [Reply::Filled(true)]);
-        if kept {
-            let (s, chan, proof) = (at.s, at.chan, at.start);
-            let entry = MemoryEntry {
-                value,
-                id: token,
-                s,
-                chan,
-                deps,
-                proof,
-                soft,
-                hard,
-                stale: false,
-            };
-            self.me(|me| me.keep(key, entry));
-        }
-        kept
-    }
-
     /// Changes the flight's public state if it is still the one callers may join.
-    pub fn update(&self, flying: &Flying, change: impl FnOnce(&mut crate::process::Flight)) {
+    pub fn update(&self, flying: &Flying, change: impl FnOnce(&mut crate::held::Flight)) {
         self.me(|me| {
             if let Some((flight, _)) = me.flights.get_mut(&flying.key) {
                 if flight.id == flying.id {
@@ -259,16 +181,17 @@ impl Node {
     }
 }
 
-pub fn tag_gets<'a>(deps: impl IntoIterator<Item = &'a Dep>) -> Vec<Command> {
-    let tags = deps.into_iter().filter(|dep| **dep >= KEYS);
+/// Asks for the versions of all that an entry of `key` depends on: of its own name there are none.
+pub fn tag_gets<'a>(key: usize, deps: impl IntoIterator<Item = &'a Dep>) -> Vec<Command> {
+    let tags = deps.into_iter().filter(|dep| **dep != key);
     tags.map(|dep| Command::TagGet { dep: *dep }).collect()
 }
 
 #[must_use]
-pub fn pairs_of(replies: Vec<Reply>) -> BTreeMap<Dep, Pair> {
-    let pairs = replies.into_iter().filter_map(|reply| match reply {
-        Reply::Pair(dep, pair) => Some((dep, pair)),
+pub fn tags_of(replies: Vec<Reply>) -> BTreeMap<Dep, Tag> {
+    let tags = replies.into_iter().filter_map(|reply| match reply {
+        Reply::Tag(dep, tag) => Some((dep, tag)),
         _ => None,
     });
-    pairs.collect()
+    tags.collect()
 }

@@ -3,11 +3,13 @@
 //! A connection may be cut (both ends learn it), black-holed (nobody does) or frozen (what is sent arrives after the thaw).
 //! What was sent is executed even if the sender has given up.
 
+use crate::command::{Command, ConnId, Push, Reply};
+use crate::held::Link;
 use crate::mutant::Mutant;
-use crate::process::Link;
-use crate::server::{Command, ConnId, Dep, Effects, Mode, Push, Reply};
+use crate::names::{is_pattern, Dep, Mode, NAMESPACE};
+use crate::server::Effects;
 use crate::sim::{Due, Promise, Time};
-use crate::world::{Call, Conn, Event, Part, Trouble, Wire, World};
+use crate::world::{Call, Conn, Event, Part, Trouble, Wire, World, RULES};
 
 impl World {
     fn delay(&mut self) -> Time {
@@ -126,7 +128,11 @@ impl World {
                 call.done.complete(&mut self.sim, None);
             }
         }
-        let process = &mut self.processes[self.conns[conn].process];
+        let process = self.conns[conn].process;
+        if self.processes[process].coherence.is_some_and(|link| link.conn == conn) {
+            self.wake_beats(process);
+        }
+        let process = &mut self.processes[process];
         for link in [&mut process.data, &mut process.coherence] {
             if link.is_some_and(|link| link.conn == conn) {
                 *link = None;
@@ -228,6 +234,15 @@ impl World {
         let moment = self.moment();
         let change = &mut self.history.changes[change];
         change.executed = change.executed.or(Some(moment));
+        if is_pattern(change.dep) && self.rng.chance(self.config.lost_rules_percent) {
+            let dice = self.rng.between(0, 100);
+            if dice < 70 {
+                self.evict(RULES);
+            }
+            if dice >= 50 {
+                self.evict(NAMESPACE);
+            }
+        }
     }
 
     fn replies(&mut self, conn: ConnId, replies: Vec<(u64, usize, Reply)>) {
@@ -256,6 +271,14 @@ impl World {
         match push {
             Push::Vehicle(_, Mode::Stale) if self.is(Mutant::StalePushIgnored) => {}
             Push::Vehicle(dep, mode) => self.bump(process, dep, mode),
+            Push::Rule(_) if self.is(Mutant::RulePushIgnored) => {}
+            // One's own took effect when it was made.
+            Push::Rule(by) if by == self.processes[process].id => {}
+            Push::Rule(_) => {
+                let now = self.sim.now;
+                self.processes[process].rule_signed(now);
+                self.wake_beats(process);
+            }
             Push::Canary(sender) if sender == conn => self.conns[conn].canary.clone().complete(&mut self.sim, ()),
             Push::Canary(_) => {}
             Push::Everything => self.processes[process].new_channel(),
@@ -269,9 +292,16 @@ impl World {
 
     /// Bumps in one process, and gives back the leases of loads that no longer stand.
     pub fn bump(&mut self, process: usize, dep: Dep, mode: Mode) {
+        self.note(|| format!("  bump in {process}: {dep} {mode:?}"));
         for (key, token) in self.processes[process].bump(dep, mode) {
             self.post(process, Command::Release { key, token });
         }
+    }
+
+    /// A heartbeat is wanted now, or there is nothing to beat on any more.
+    pub fn wake_beats(&mut self, process: usize) {
+        let wake = std::mem::take(&mut self.processes[process].beat_wake);
+        wake.complete(&mut self.sim, ());
     }
 
     /// Sends a command whose reply nobody needs.

@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::rc::Rc;
 
+use crate::command::{Command, ConnId, Reply};
+use crate::held::Link;
 use crate::mutant::Mutant;
-use crate::process::{Link, Process};
-use crate::server::{Command, ConnId, Reply};
+use crate::process::Process;
 use crate::sim::{Executor, Promise, Sim, Time};
 use crate::world::{Event, World, TIMEOUT};
 

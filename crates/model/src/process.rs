@@ -5,78 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use crate::command::Tag;
+use crate::held::{Answer, Attempt, Bounds, Flight, Link, MemoryEntry, Probe, Queued, Redis};
 use crate::mutant::Mutant;
-use crate::server::{ConnId, Dep, Mode, Pair, ProcessId, Token, DEPS, KEYS, NAMESPACE};
+use crate::names::{bare, is_pattern, matches, Dep, Mode, ProcessId, Token, DEPS, KEYS, NAMESPACE};
+use crate::rules::{Rules, Ruling};
 use crate::sim::{Promise, Time};
+use crate::windows::Windows;
 
-/// What a read returns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Served {
-    Fresh(usize),
-    Stale(usize),
-    LoaderFailed,
-}
-
-/// How long what is not proven may be served.
-#[derive(Debug, Clone, Copy)]
-pub struct Bounds {
-    pub max_unverified: Time,
-    pub isolated: Time,
-}
-
-#[derive(Debug, Clone)]
-pub struct MemoryEntry {
-    pub value: usize,
-    /// The entry in Redis it is a copy of; 0: none.
-    pub id: Token,
-    pub s: u64,
-    pub chan: u64,
-    pub deps: BTreeSet<Dep>,
-    pub proof: Time,
-    pub soft: Time,
-    pub hard: Time,
-    /// Stale already when it was read.
-    pub stale: bool,
-}
-
-/// A load (or the lookup before it) that callers may join.
-#[derive(Debug, Clone)]
-pub struct Flight {
-    pub id: u64,
-    pub started: Time,
-    pub chan: u64,
-    pub deps: BTreeSet<Dep>,
-    /// The tags are known: the value is.
-    pub named: bool,
-}
-
-/// Joiners of a flight; `None` when it ended without an answer (a refresh that others make).
-pub type Answer = Promise<Option<Served>>;
-
-/// The point a load or a Redis read is judged from, taken before anything is sent.
-#[derive(Debug, Clone)]
-pub struct Attempt {
-    pub start: Time,
-    pub s: u64,
-    pub chan: u64,
-    /// Believed versions: from the table, then replaced by what is fetched.
-    pub versions: BTreeMap<Dep, Pair>,
-    pub fetched: BTreeSet<Dep>,
-    pub basis: Time,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub struct Link {
-    pub conn: ConnId,
-    pub reign: u64,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub struct Queued {
-    pub change: usize,
-    pub dep: Dep,
-    pub mode: Mode,
-}
+/// Heartbeats go on so long after a read.
+const ACTIVE: Time = 15_000;
 
 pub struct Process {
     pub id: ProcessId,
@@ -84,13 +22,27 @@ pub struct Process {
     pub seq: u64,
     ep: [u64; DEPS],
     ep_stale: [u64; DEPS],
+    pub rules: Rules,
+    pub windows: Windows,
+    /// There is a rule of a peer that no heartbeat has asked for yet.
+    pub rule_due: bool,
+    /// It was told of while somebody read: a heartbeat is, whoever reads now.
+    pub beat_due: bool,
+    /// A heartbeat is wanted before its time.
+    pub beat_wake: Promise<()>,
+    /// One has been answered.
+    pub proven_wake: Promise<()>,
+    /// What is proven as of an earlier time is not: a rule came while nobody read.
+    pub doubt: Time,
+    /// The last read.
+    pub activity: Time,
     pub chan: u64,
     pub basis: Time,
     pub data: Option<Link>,
     /// Armed: pushes of every change after `chan` began arrive here.
     pub coherence: Option<Link>,
     pub memory: BTreeMap<usize, MemoryEntry>,
-    pub table: BTreeMap<Dep, Pair>,
+    pub table: BTreeMap<Dep, Tag>,
     pub flights: BTreeMap<usize, (Flight, Answer)>,
     /// Leases held by loads that may still be filled, with what those depend on for certain.
     pub leases: BTreeMap<(usize, Token), BTreeSet<Dep>>,
@@ -98,21 +50,6 @@ pub struct Process {
     pub lease_wakes: BTreeMap<usize, Vec<Promise<()>>>,
     pub bounds: Bounds,
     mutant: Option<Mutant>,
-}
-
-/// What a look into memory finds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Probe {
-    Fresh(usize),
-    Stale(usize, Token),
-    Miss,
-}
-
-/// Whether Redis was asked already, in vain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Redis {
-    NotAsked,
-    Unreachable,
 }
 
 impl Process {
@@ -124,6 +61,14 @@ impl Process {
             seq: 0,
             ep: [0; DEPS],
             ep_stale: [0; DEPS],
+            rules: Rules::default(),
+            windows: Windows::default(),
+            rule_due: false,
+            beat_due: false,
+            beat_wake: Promise::default(),
+            proven_wake: Promise::default(),
+            doubt: 0,
+            activity: 0,
             chan: 0,
             basis: 0,
             data: None,
@@ -168,7 +113,13 @@ impl Process {
             (Some(coherence), Some(data)) => coherence.reign == data.reign,
             _ => false,
         };
-        same_reign && now.saturating_sub(self.basis) <= self.bounds.max_unverified
+        same_reign && self.is_recent(now, self.basis, self.bounds.max_unverified)
+    }
+
+    /// What was true at `proof` may be believed now.
+    #[must_use]
+    pub fn is_recent(&self, now: Time, proof: Time, limit: Time) -> bool {
+        proof >= self.doubt && now.saturating_sub(proof) <= limit
     }
 
     /// No dependency was invalidated since the stamp was taken.
@@ -183,17 +134,40 @@ impl Process {
         deps.into_iter().all(|dep| self.ep_stale[*dep] <= s)
     }
 
-    /// Looks into memory: stands, is proven, is not expired.
+    /// What the rules of patterns that came since the stamp was taken say.
     #[must_use]
-    pub fn probe(&self, now: Time, key: usize, redis: Redis) -> Probe {
+    pub fn ruling(&self, s: u64, key: usize) -> Ruling {
+        self.rules.since(s, key, self.mutant).0
+    }
+
+    /// Holds a memory entry against the rules that are younger than the last look at it.
+    fn hold_against_rules(&mut self, key: usize) -> Ruling {
+        let Some(entry) = self.memory.get_mut(&key) else {
+            return Ruling::Stands;
+        };
+        let (ruling, youngest) = self.rules.since(entry.ruled, key, self.mutant);
+        if ruling == Ruling::Stands {
+            entry.ruled = entry.ruled.max(youngest);
+        }
+        ruling
+    }
+
+    /// Looks into memory: stands, is proven, is not expired.
+    pub fn probe(&mut self, now: Time, key: usize, redis: Redis) -> Probe {
+        let ruling = self.hold_against_rules(key);
         let Some(entry) = self.memory.get(&key) else {
             return Probe::Miss;
         };
-        let stands = entry.chan == self.chan && self.stands(entry.s, &entry.deps);
+        let ruling = if self.is(Mutant::NoRuleCheckAtRead) {
+            Ruling::Stands
+        } else {
+            ruling
+        };
+        let stands = entry.chan == self.chan && self.stands(entry.s, &entry.deps) && ruling != Ruling::Removed;
         if now >= entry.hard || !(stands || self.is(Mutant::NoEpochCheckAtRead)) || !self.proven(now, entry, redis) {
             return Probe::Miss;
         }
-        if entry.stale || now >= entry.soft || !self.unmarked(entry.s, &entry.deps) {
+        if entry.stale || now >= entry.soft || !self.unmarked(entry.s, &entry.deps) || ruling == Ruling::Staled {
             return Probe::Stale(entry.value, entry.id);
         }
         Probe::Fresh(entry.value)
@@ -205,12 +179,18 @@ impl Process {
             (None, Redis::NotAsked) => self.bounds.max_unverified.min(self.bounds.isolated),
             (None, Redis::Unreachable) => self.bounds.isolated,
         };
-        let proof = entry.proof.max(self.basis);
-        now.saturating_sub(proof) <= limit || self.is(Mutant::NoCoherenceBound)
+        let proof = match self.basis {
+            _ if entry.alone && !self.is(Mutant::AloneProvenByBasis) => entry.proof,
+            basis => entry.proof.max(basis),
+        };
+        self.is_recent(now, proof, limit) || self.is(Mutant::NoCoherenceBound)
     }
 
     /// Keeps an entry, unless a younger one is there.
     pub fn keep(&mut self, key: usize, mut entry: MemoryEntry) {
+        if bare(key) != key && self.is(Mutant::VersionWithoutKeysSlot) {
+            entry.deps.remove(&bare(key));
+        }
         if self.is(Mutant::MarkInsideFillIgnored) && self.stands(entry.s, &entry.deps) {
             entry.s = self.seq;
         }
@@ -227,21 +207,34 @@ impl Process {
     #[must_use]
     pub fn joinable(&self, now: Time, key: usize) -> Option<Answer> {
         let (flight, answer) = self.flights.get(&key)?;
-        let young = now.saturating_sub(flight.started) <= self.bounds.max_unverified;
+        let young = self.is_recent(now, flight.started, self.bounds.max_unverified);
         let same_channel = flight.chan == self.chan || self.is(Mutant::JoinAcrossArming);
         let heard = same_channel && self.coherent(now);
-        (young || heard || self.is(Mutant::JoinWhileIncoherent)).then(|| answer.clone())
+        let here = self
+            .windows
+            .until(flight.started, key, |dep| flight.deps.contains(&dep));
+        let outlived =
+            here.max(flight.settles).is_some_and(|until| until <= now) || self.windows.any_ended(flight.started, now);
+        let outlived = outlived && !self.is(Mutant::JoinAcrossWindow);
+        (!outlived && (young || heard || self.is(Mutant::JoinWhileIncoherent))).then(|| answer.clone())
     }
 
     /// Something was invalidated: entries and loads from before no longer stand. Returns the leases to give back.
     pub fn bump(&mut self, dep: Dep, mode: Mode) -> Vec<(usize, Token)> {
         self.seq += 1;
         match mode {
+            _ if is_pattern(dep) => {
+                self.rules.note(self.seq, mode, dep);
+                self.table.remove(&NAMESPACE);
+            }
             Mode::Remove => self.ep[dep] = self.seq,
             Mode::Stale => self.ep_stale[dep] = self.seq,
         }
         self.table.remove(&dep);
         if self.is(Mutant::NoDetach) || (mode == Mode::Stale && self.is(Mutant::StaleDoesNotDetach)) {
+            return Vec::new();
+        }
+        if is_pattern(dep) && self.is(Mutant::RuleDoesNotDetach) {
             return Vec::new();
         }
         self.detach(dep)
@@ -250,31 +243,58 @@ impl Process {
     /// Takes the loads that depend on `dep`, or may yet, out of reach of joiners.
     fn detach(&mut self, dep: Dep) -> Vec<(usize, Token)> {
         let careless = self.is(Mutant::JoinDespiteTagBump);
-        self.flights.retain(|_, (flight, _)| {
-            let may_depend = !flight.named && (KEYS..NAMESPACE).contains(&dep) && !careless;
-            !flight.deps.contains(&dep) && !may_depend
+        let ruled = |key: usize| is_pattern(dep) && matches(dep, key);
+        self.flights.retain(|key, (flight, _)| {
+            let may_depend = !flight.named && may_be_named(dep) && !careless;
+            !flight.deps.contains(&dep) && !may_depend && !ruled(*key)
         });
         let (lost, kept) = std::mem::take(&mut self.leases)
             .into_iter()
-            .partition(|(_, deps)| deps.contains(&dep));
+            .partition(|((key, _), deps)| deps.contains(&dep) || ruled(*key));
         self.leases = kept;
         let lost: BTreeMap<(usize, Token), BTreeSet<Dep>> = lost;
         lost.into_keys().collect()
     }
 
+    /// There is a rule that is not known here yet. Nobody reads: the next one who does has a heartbeat prove memory first.
+    pub fn rule_signed(&mut self, now: Time) {
+        self.seq += 1;
+        self.rules.signed = self.seq;
+        self.table.remove(&NAMESPACE);
+        self.rule_due = true;
+        if self.is_active(now) {
+            self.beat_due = true;
+        } else if !self.is(Mutant::IdleKeepsBasis) {
+            self.doubt = now;
+        }
+    }
+
+    /// Somebody reads: heartbeats go on.
+    #[must_use]
+    pub fn is_active(&self, now: Time) -> bool {
+        now < self.activity + ACTIVE
+    }
+
     /// The channel is another one, or pushes were lost: nothing from before is known to stand.
     pub fn new_channel(&mut self) {
         self.chan += 1;
+        self.rules.forget_copy();
         if !self.is(Mutant::VersionsKeptOverRearm) {
             self.table.clear();
         }
     }
 
     /// Takes a fetched version into the table if no push can have been missed since the stamp was taken.
-    pub fn install(&mut self, s: u64, chan: u64, dep: Dep, pair: Pair) {
-        let current = chan == self.chan && self.stands(s, &[dep]) && self.unmarked(s, &[dep]);
+    pub fn install(&mut self, s: u64, chan: u64, dep: Dep, tag: Tag) {
+        let ruled = dep == NAMESPACE && self.rules.signed > s && !self.is(Mutant::HeadInstallUnchecked);
+        let current = chan == self.chan && self.stands(s, &[dep]) && self.unmarked(s, &[dep]) && !ruled;
         if current || self.is(Mutant::TagInstallUnchecked) {
-            self.table.insert(dep, pair);
+            self.table.insert(dep, tag);
         }
     }
+}
+
+/// Whether a load whose tags are not all known may turn out to depend on `dep`.
+fn may_be_named(dep: Dep) -> bool {
+    (KEYS..NAMESPACE).contains(&dep)
 }

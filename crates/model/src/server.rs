@@ -6,150 +6,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::command::{Command, ConnId, Entry, Invalidation, Lease, Lookup, Push, Reply, Tag};
 use crate::mutant::Mutant;
+use crate::names::{is_pattern, Dep, Mode, ProcessId, Token, KEYS, NAMESPACE};
 use crate::sim::Time;
-
-/// What can be invalidated: the keys, then the tags, then the namespace.
-pub type Dep = usize;
-pub type ConnId = usize;
-pub type Token = u64;
-/// A process as Redis knows it: another one after each start.
-pub type ProcessId = u64;
-
-pub const KEYS: usize = 2;
-pub const TAGS: usize = 2;
-pub const NAMESPACE: Dep = KEYS + TAGS;
-pub const DEPS: usize = NAMESPACE + 1;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    Remove,
-    Stale,
-}
-
-/// The versions of a tag or namespace, compared by equality only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pair {
-    pub removed: u64,
-    pub staled: u64,
-    pub reign: u64,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    pub id: Token,
-    pub value: usize,
-    pub reign: u64,
-    pub marked: bool,
-    pub soft: Time,
-    pub hard: Time,
-    pub pairs: BTreeMap<Dep, Pair>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lease {
-    Held {
-        token: Token,
-        /// Granted over one's own F: the loader has just failed and is tried again.
-        retry: bool,
-    },
-    Failed {
-        by: ProcessId,
-    },
-}
-
-#[derive(Debug, Clone)]
-pub enum Command {
-    Info,
-    Tracking,
-    Ping,
-    Canary,
-    Get {
-        key: usize,
-    },
-    Read {
-        key: usize,
-        token: Token,
-        by: ProcessId,
-        px: Time,
-        bad: Option<Token>,
-    },
-    Take {
-        key: usize,
-        token: Token,
-        px: Time,
-        change: usize,
-    },
-    Fill {
-        key: usize,
-        token: Token,
-        entry: Entry,
-    },
-    TagGet {
-        dep: Dep,
-    },
-    /// `chosen` is the version a client would choose: used by a mutant only.
-    Invalidate {
-        dep: Dep,
-        mode: Mode,
-        change: usize,
-        chosen: u64,
-    },
-    WatchLease {
-        key: usize,
-    },
-    Renew {
-        key: usize,
-        token: Token,
-        px: Time,
-    },
-    Release {
-        key: usize,
-        token: Token,
-    },
-    Fail {
-        key: usize,
-        token: Token,
-        by: ProcessId,
-        px: Time,
-    },
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum Reply {
-    Done,
-    /// An error: READONLY, OOM, MISCONF.
-    Refused,
-    Reign(u64),
-    Filled(bool),
-    Entry(Option<Entry>),
-    Pair(Dep, Pair),
-    Read(Lookup),
-    /// Who holds L, and for how long.
-    Lease(Option<(Lease, Time)>),
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum Lookup {
-    Found(Entry),
-    Granted,
-    Denied(Lease, Time),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Push {
-    Vehicle(Dep, Mode),
-    Canary(ConnId),
-    Everything,
-    Lease(usize),
-}
+use crate::versions::{Turn, Versions};
 
 /// What a snapshot file holds.
 #[derive(Debug, Clone, Default)]
 pub struct Keyspace {
     entries: BTreeMap<usize, (Entry, Time)>,
     leases: BTreeMap<usize, (Lease, Time)>,
-    tags: BTreeMap<Dep, (u64, u64)>,
+    pub versions: Versions,
 }
 
 /// What a command does besides its reply.
@@ -173,13 +41,15 @@ pub struct Server {
     /// Until when writes are refused while reads work.
     pub read_only: Time,
     watchers: BTreeSet<(usize, ConnId)>,
+    /// It numbers by this, behind the true time by `lag`: clocks of two machines differ.
     clock: u64,
+    lag: Time,
     mutant: Option<Mutant>,
 }
 
 impl Server {
     #[must_use]
-    pub fn start(reign: u64, keyspace: Keyspace, mutant: Option<Mutant>) -> Self {
+    pub fn start(reign: u64, lag: Time, keyspace: Keyspace, mutant: Option<Mutant>) -> Self {
         Self {
             reign,
             alive: true,
@@ -189,6 +59,7 @@ impl Server {
             read_only: 0,
             watchers: BTreeSet::new(),
             clock: 0,
+            lag,
             mutant,
         }
     }
@@ -199,7 +70,7 @@ impl Server {
 
     /// Runs one command or script.
     pub fn execute(&mut self, now: Time, from: ConnId, command: Command, effects: &mut Effects) -> Reply {
-        self.clock = now.max(self.clock + 1);
+        self.clock = now.saturating_sub(self.lag).max(self.clock + 1);
         self.keyspace.entries.retain(|_, (_, until)| *until > now);
         self.keyspace.leases.retain(|_, (_, until)| *until > now);
         if now < self.read_only && self.writes(&command) {
@@ -216,6 +87,8 @@ impl Server {
                 effects.pushes.push(Push::Canary(from));
                 Reply::Done
             }
+            Command::Namespace => Reply::Namespace(self.namespace(now)),
+            Command::Rules { after } => Reply::Rules(self.keyspace.versions.rules(after)),
             Command::Get { key } => Reply::Entry(self.entry(key).cloned()),
             Command::Read {
                 key,
@@ -225,23 +98,18 @@ impl Server {
                 bad,
             } => Reply::Read(self.read(now, (key, token, by, px), bad, effects)),
             Command::Take { key, token, px, change } => {
-                self.invalidate_key(key, effects);
+                self.remove_entry(key, effects);
+                effects.pushes.push(Push::Vehicle(key, Mode::Remove));
                 let lease = Lease::Held { token, retry: false };
                 self.set_lease(key, Some((lease, now + px)), effects);
                 effects.executed = Some(change);
                 Reply::Done
             }
             Command::Fill { key, token, entry } => Reply::Filled(self.fill(key, token, entry, effects)),
-            Command::TagGet { dep } => Reply::Pair(dep, self.tag_get(dep)),
-            Command::Invalidate {
-                dep,
-                mode,
-                change,
-                chosen,
-            } => {
-                effects.executed = Some(change);
-                self.invalidate(dep, mode, chosen, effects);
-                Reply::Done
+            Command::TagGet { dep } => Reply::Tag(dep, self.tag_get(dep, now)),
+            Command::Invalidate(invalidation) => {
+                effects.executed = Some(invalidation.change);
+                self.invalidate(now, invalidation, effects)
             }
             Command::WatchLease { key } => {
                 self.watchers.insert((key, from));
@@ -275,10 +143,14 @@ impl Server {
 
     fn writes(&self, command: &Command) -> bool {
         match command {
-            Command::Info | Command::Tracking | Command::Ping | Command::Get { .. } | Command::WatchLease { .. } => {
-                false
-            }
-            Command::TagGet { dep } => !self.keyspace.tags.contains_key(dep),
+            Command::Info
+            | Command::Tracking
+            | Command::Ping
+            | Command::Namespace
+            | Command::Rules { .. }
+            | Command::Get { .. }
+            | Command::WatchLease { .. } => false,
+            Command::TagGet { dep } => !self.keyspace.versions.has(*dep),
             _ => true,
         }
     }
@@ -323,6 +195,10 @@ impl Server {
             Some((Lease::Failed { .. }, _)) if self.is(Mutant::FailureIsNoLease) => false,
             Some((lease, until)) => return Lookup::Denied(lease, until - now),
         };
+        let until = self.keyspace.versions.until(key);
+        if until > now && !self.is(Mutant::ReadIgnoresSettle) {
+            return Lookup::Settling(until - now);
+        }
         self.set_lease(key, Some((Lease::Held { token, retry }, now + px)), effects);
         Lookup::Granted
     }
@@ -337,54 +213,76 @@ impl Server {
         true
     }
 
-    fn tag_get(&mut self, dep: Dep) -> Pair {
-        let clock = self.clock;
-        let (removed, staled) = *self.keyspace.tags.entry(dep).or_insert((clock, clock));
-        Pair {
-            removed,
-            staled,
+    fn turn_at(&self, now: Time) -> Turn {
+        Turn {
+            now,
+            clock: self.clock,
             reign: self.reign,
+            mutant: self.mutant,
         }
     }
 
-    fn invalidate(&mut self, dep: Dep, mode: Mode, chosen: u64, effects: &mut Effects) {
+    fn tag_get(&mut self, dep: Dep, now: Time) -> Tag {
+        let turn = self.turn_at(now);
+        self.keyspace.versions.tag_get(dep, turn)
+    }
+
+    fn namespace(&mut self, now: Time) -> Option<Tag> {
+        let is_there = self.keyspace.versions.has(NAMESPACE);
+        is_there.then(|| self.tag_get(NAMESPACE, now))
+    }
+
+    fn invalidate(&mut self, now: Time, invalidation: Invalidation, effects: &mut Effects) -> Reply {
+        let Invalidation {
+            by, dep, mode, settle, ..
+        } = invalidation;
+        let turn = self.turn_at(now);
+        if is_pattern(dep) {
+            effects.pushes.push(Push::Rule(by));
+            return Reply::Ruled(self.keyspace.versions.rule(dep, mode, settle, turn));
+        }
         if dep < KEYS {
-            match mode {
-                Mode::Remove => self.invalidate_key(dep, effects),
-                Mode::Stale => self.stale_key(dep, effects),
-            }
-            return;
+            self.invalidate_key(turn, invalidation, effects);
+        } else {
+            let chosen = self.is(Mutant::ClientChosenVersion).then_some(invalidation.chosen);
+            self.keyspace.versions.renew(dep, mode, settle, turn, chosen);
         }
-        let clock = self.clock;
-        let (removed, staled) = self.keyspace.tags.get(&dep).copied().unwrap_or((clock, clock));
-        let next = |old: u64| match self.mutant {
-            Some(Mutant::ClientChosenVersion) => chosen,
-            _ => clock.max(old + 1),
-        };
-        let pair = match mode {
-            Mode::Remove => (next(removed), staled),
-            Mode::Stale => (removed, next(staled)),
-        };
-        self.keyspace.tags.insert(dep, pair);
         effects.pushes.push(Push::Vehicle(dep, mode));
+        Reply::Done
     }
 
-    fn invalidate_key(&mut self, key: usize, effects: &mut Effects) {
+    /// Versions of the key live elsewhere: they depend on its name as on a tag.
+    fn invalidate_key(&mut self, turn: Turn, invalidation: Invalidation, effects: &mut Effects) {
+        let Invalidation {
+            dep: key, mode, settle, ..
+        } = invalidation;
+        match mode {
+            Mode::Remove => self.remove_entry(key, effects),
+            Mode::Stale => self.stale_entry(key, effects),
+        }
+        let forgotten = match mode {
+            Mode::Remove => self.is(Mutant::VersionsNotRemoved),
+            Mode::Stale => self.is(Mutant::VersionsNotStaled),
+        };
+        if settle > 0 || (self.keyspace.versions.has(key) && !forgotten) {
+            self.keyspace.versions.renew(key, mode, settle, turn, None);
+        }
+    }
+
+    fn remove_entry(&mut self, key: usize, effects: &mut Effects) {
         self.keyspace.entries.remove(&key);
         if !self.is(Mutant::InvalidateKeepsLease) {
             self.set_lease(key, None, effects);
         }
-        effects.pushes.push(Push::Vehicle(key, Mode::Remove));
     }
 
-    fn stale_key(&mut self, key: usize, effects: &mut Effects) {
+    fn stale_entry(&mut self, key: usize, effects: &mut Effects) {
         self.set_lease(key, None, effects);
         if !self.is(Mutant::NoMarkByte) {
             if let Some((entry, _)) = self.keyspace.entries.get_mut(&key) {
                 entry.marked = true;
             }
         }
-        effects.pushes.push(Push::Vehicle(key, Mode::Stale));
     }
 
     /// FLUSHALL: a nil push to every connection that tracks anything.
@@ -399,10 +297,5 @@ impl Server {
     /// Memory is short: an entry goes, without a word to anybody.
     pub fn evict_entry(&mut self, key: usize) {
         self.keyspace.entries.remove(&key);
-    }
-
-    /// Memory is short: a version goes, without a word to anybody.
-    pub fn evict_tag(&mut self, dep: Dep) {
-        self.keyspace.tags.remove(&dep);
     }
 }

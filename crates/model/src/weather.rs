@@ -6,17 +6,18 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::callers::{start, CALLS_END};
-use crate::history::Weather;
+use crate::check::Weather;
+use crate::held::Bounds;
 use crate::node::Node;
-use crate::process::{Bounds, Process};
-use crate::server::{Keyspace, Server, DEPS, KEYS};
+use crate::process::Process;
+use crate::server::{Keyspace, Server};
 use crate::sim::{Promise, Time};
-use crate::world::{Wire, World, PROCESSES, TIMEOUT};
+use crate::world::{Wire, World, PROCESSES, RULES, TIMEOUT};
 
 /// When every fault has ended.
 pub const HEALED: Time = CALLS_END + 30_000;
 /// When the last reads begin: leases have run out, queues are drained.
-pub const LAST_READS: Time = HEALED + 70_000;
+pub const LAST_READS: Time = HEALED + 120_000;
 pub const ROUNDS: Time = 4;
 pub const ROUND: Time = 20_000;
 const SNAPSHOT_EVERY: Time = 35_000;
@@ -98,7 +99,7 @@ impl Scene {
             34..62 => self.link(None).await,
             62..68 => self.read_only(),
             68..82 => self.new_reign(),
-            82..96 => self.evict(),
+            82..96 => self.evict().await,
             _ => self.with(World::flush_all),
         }
     }
@@ -175,6 +176,19 @@ impl Scene {
         });
     }
 
+    /// Memory is short: once, or for a while.
+    async fn evict(&self) {
+        let (what, times) = self.with(|world| {
+            let times = if world.rng.chance(15) { 40 } else { 1 };
+            (world.rng.index(RULES + 1), times)
+        });
+        for _ in 0..times {
+            self.with(|world| world.evict(what));
+            let soon = self.with(|world| world.sim.now + world.rng.between(200, 3_000));
+            self.sleep_until(soon).await;
+        }
+    }
+
     /// Restart empty, restart from a file, or promotion of a replica that lags: another reign in each case.
     fn new_reign(&self) {
         self.with(|world| {
@@ -184,23 +198,9 @@ impl Scene {
                 number => snapshots[snapshots.len() - number].clone(),
             };
             let reign = world.servers.len() as u64 + 1;
-            let server = Server::start(reign, keyspace, world.mutant);
+            let lag = world.rng.between(0, 2) * world.rng.between(0, 100_000);
+            let server = Server::start(reign, lag, keyspace, world.mutant);
             world.replace_server(server);
-        });
-    }
-
-    fn evict(&self) {
-        self.with(|world| {
-            let now = world.sim.now;
-            let dep = world.rng.index(DEPS);
-            world.history.losses.push(now);
-            world.note(|| format!("EVICT {dep}"));
-            let server = world.servers.last_mut().expect("there is always one");
-            if dep < KEYS {
-                server.evict_entry(dep);
-            } else {
-                server.evict_tag(dep);
-            }
         });
     }
 
@@ -211,11 +211,12 @@ impl Scene {
             world.config.failing_percent = 0;
             world.config.slow_loader_percent = 0;
             world.config.faulty = false;
+            world.config.lost_rules_percent = 0;
         });
         for round in 0..ROUNDS {
             self.sleep_until(LAST_READS + round * ROUND).await;
             for process in 0..PROCESSES {
-                for key in 0..KEYS {
+                for key in self.with(|world| world.config.keys.clone()) {
                     let node = Node {
                         world: Rc::clone(&self.world),
                         process,

@@ -4,14 +4,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::history::{History, Moment, Value, Who};
+use crate::command::{Command, ConnId, Push, Reply};
+use crate::history::{Change, History, Lost, Moment, Value, Who};
 use crate::mutant::Mutant;
+use crate::names::{Dep, DEPS, KEYS, NAMESPACE};
 use crate::process::Process;
 use crate::rng::Rng;
-use crate::server::{Command, ConnId, Dep, Push, Reply, Server};
+use crate::server::Server;
 use crate::sim::{Due, Promise, Sim, Time};
 
 pub const PROCESSES: usize = 3;
+/// What Redis can lose besides entries, tags and the namespace: the versions of a key, and the rules.
+const BARE: usize = DEPS;
+pub const RULES: usize = DEPS + 1;
 /// How long a command is waited for.
 pub const TIMEOUT: Time = 20_000;
 
@@ -94,8 +99,20 @@ pub struct Config {
     pub serves_stale: bool,
     pub failing_percent: u64,
     pub slow_loader_percent: u64,
+    /// The longest time between two heartbeats.
+    pub beat: Time,
+    /// How many of a caller's pauses are long.
+    pub idle_percent: u64,
     /// How many of the changes that callers might make they make.
     pub change_percent: u64,
+    /// Entries that callers read, and what they invalidate.
+    pub keys: Vec<usize>,
+    pub targets: Vec<Dep>,
+    /// How many invalidations in mode `remove` open a window, and how long at most.
+    pub settle_percent: u64,
+    pub longest_settle: Time,
+    /// How often rules are lost as soon as they are made.
+    pub lost_rules_percent: u64,
     /// Tags that callers give, and tags that loaders may name, per key.
     pub tags: Vec<BTreeSet<Dep>>,
     pub may_name: Vec<BTreeSet<Dep>>,
@@ -173,10 +190,56 @@ impl World {
     }
 
     /// Records a value that is true now.
-    pub fn value(&mut self, deps: BTreeSet<Dep>) -> usize {
+    pub fn value(&mut self, key: usize, deps: BTreeSet<Dep>) -> usize {
         let born = self.moment();
-        self.history.values.push(Value { born, deps });
+        let lags = BTreeSet::new();
+        self.history.values.push(Value { key, born, deps, lags });
         self.history.values.len() - 1
+    }
+
+    /// Reads the database: a replica that may lag behind a change until the window of its invalidation ends.
+    pub fn database(&mut self, key: usize, deps: BTreeSet<Dep>) -> usize {
+        let index = self.value(key, deps);
+        let now = self.sim.now;
+        let open = |change: &Change| change.called.0 <= now && now < change.called.0 + change.settle;
+        let value = &self.history.values[index];
+        let changes = self.history.changes.iter().enumerate();
+        let hidden = changes.filter(|(_, change)| open(change) && change.concerns(value));
+        let hidden: Vec<usize> = hidden.map(|(index, _)| index).collect();
+        for change in hidden {
+            if self.rng.chance(80) {
+                self.history.values[index].lags.insert(change);
+            }
+        }
+        index
+    }
+
+    /// Memory is short: an entry goes, a version (of a tag, the namespace, a key), or the rules.
+    pub fn evict(&mut self, what: usize) {
+        let now = self.sim.now;
+        // Where rules may have been missed all that runs falls, in each process.
+        let cost = if what == NAMESPACE || what == RULES {
+            1 + PROCESSES
+        } else {
+            1
+        };
+        self.history.losses.extend(vec![now; cost]);
+        self.note(|| format!("EVICT {what}"));
+        let server = self.servers.last_mut().expect("there is always one");
+        let versions = &mut server.keyspace.versions;
+        let lost = match what {
+            0..KEYS => return server.evict_entry(what),
+            RULES => {
+                versions.evict_rules();
+                Lost::Rules
+            }
+            _ => {
+                let dep = if what == BARE { 0 } else { what };
+                versions.evict(dep);
+                Lost::Version(dep)
+            }
+        };
+        self.history.forgotten.push((now, lost));
     }
 
     /// A process that lives has a read that has not ended.
