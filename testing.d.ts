@@ -26,6 +26,8 @@ export interface TestCacheOptions extends Omit<CacheOptions, 'redis'> {
  * `staleAfter`, `loadTimeout`, the pause before a failed refresh is tried again, and what `onResult` tells of `age` and
  * `waited`. `waitTimeout` is about other processes, of which a cache for tests has none.
  *
+ * It keeps no process alive: a test that waits for a loader that never ends fails, and does not hang.
+ *
  * No timer of the test runner is used, so fake timers may be on or off. The environment is not read.
  */
 export interface TestCache extends Cache {

@@ -327,6 +327,8 @@ test('bad input is refused by name, and the clock stands', async (t) => {
     [{ redis: {} }, 'redis'],
     [{ random: 0.5 }, 'random'],
     [{ clock: Date.now }, 'clock'],
+    [{ foo: 1 }, 'waitUntil, random'],
+    [{ randm: () => 1 }, "did you mean 'random'"],
     [{ defaults: { ttl: -1 } }, 'ttl'],
   ]) {
     assert.throws(
@@ -362,4 +364,28 @@ test('a cache that is neither closed nor at rest keeps no process alive', async 
 
   assert.equal(code, 0)
   assert.ok(lingered < 2_000, `${lingered} ms`)
+})
+
+test('a loader that never ends does not keep the process of its test: the runner sees that nothing comes', async () => {
+  const waits = {
+    leads: "cache.getOrSet('k', never)",
+    joins: "cache.getOrSet('k', never); await cache.advance(0); cache.getOrSet('k', never)",
+    many: "cache.getOrSetMany(['a', 'b'], never)",
+    idles: "cache.getOrSet('k', never); cache.idle()",
+  }
+  const scripts = Object.values(waits).map((wait) =>
+    runScript(`
+      const { createTestCache } = require('./testing.js')
+      const cache = createTestCache()
+      const never = () => new Promise(() => {})
+      await cache.set('other', 'v')
+      ${wait}
+      await cache.getOrSet('beside', () => new Promise((resolve) => setTimeout(resolve, 20)))
+      say(await cache.getOrSet('beside too', () => 'v'))`),
+  )
+
+  for (const [n, { code, said, lingered }] of (await Promise.all(scripts)).entries()) {
+    assert.deepEqual([code, said], [0, ['v']], Object.keys(waits)[n])
+    assert.ok(lingered < 3_000, `${Object.keys(waits)[n]}: ${lingered} ms`)
+  }
 })

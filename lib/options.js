@@ -4,11 +4,12 @@
 // Everything a user passes is checked here, before anything is changed, so that what lies below never meets a bad
 // value.
 
-const { cacheOptions, checkView } = require('./options/cache.js')
+const { CACHE_NAMES, cacheOptions, checkView } = require('./options/cache.js')
 const { entryOptions, getOptions, inspectOptions, scopeOf, within } = require('./options/entry.js')
 const { checkKey, checkKeys, checkTags, invalidateTarget } = require('./options/keys.js')
 
 module.exports = {
+  CACHE_NAMES,
   cacheOptions,
   entryOptions,
   getOptions,

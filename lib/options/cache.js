@@ -9,7 +9,7 @@ const { refuse, isObject, checkNames, checkFunction, envText, envSwitch } = requ
 const { entryDefaults } = require('./entry.js')
 const { redisOptions } = require('./redis.js')
 
-const NAMES = ['redis', 'namespace', 'memory', 'defaults', 'types', 'codec', 'logger', 'waitUntil']
+const CACHE_NAMES = ['redis', 'namespace', 'memory', 'defaults', 'types', 'codec', 'logger', 'waitUntil']
 const NAMESPACE = /^[A-Za-z0-9_.-]{1,64}$/
 const NAME_ALLOWED = '1 to 64 characters of A-Z, a-z, 0-9, _, . and -'
 const DEFAULT_NAMESPACE = 'tidecache'
@@ -118,7 +118,7 @@ function cacheOptions(options = {}, env = process.env) {
       `options of createCache must be an object; got ${options === null ? null : typeof options}`,
     )
   }
-  checkNames(options, NAMES)
+  checkNames(options, CACHE_NAMES)
   return Object.freeze({
     redis: redisOptions(options.redis, env),
     ...namespaceOf(options.namespace, env),
@@ -132,4 +132,4 @@ function cacheOptions(options = {}, env = process.env) {
   })
 }
 
-module.exports = { cacheOptions, checkView }
+module.exports = { CACHE_NAMES, cacheOptions, checkView }

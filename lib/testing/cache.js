@@ -4,8 +4,8 @@
 const { Cache } = require('../cache.js')
 const { toMs } = require('../duration.js')
 const { CacheClosedError, CacheConfigError } = require('../errors.js')
-const { cacheOptions } = require('../options.js')
-const { checkFunction, isObject, refuse, shown } = require('../options/check.js')
+const { CACHE_NAMES, cacheOptions } = require('../options.js')
+const { checkFunction, checkNames, isObject, refuse, shown } = require('../options/check.js')
 const { TestHost } = require('./host.js')
 
 /** No entry gets less than its ttl: a test knows when it is over. */
@@ -60,6 +60,7 @@ function createTestCache(options = {}) {
   if (!isObject(options)) {
     throw new CacheConfigError(`options of createTestCache must be an object; got ${shown(options)}`)
   }
+  checkNames(options, [...CACHE_NAMES, 'random'])
   const { random = NO_CHANCE, redis = false, ...others } = options
   if (redis !== false) refuse('redis', redis, 'false or absent: a cache for tests is memory only')
   checkFunction(random, 'random')
