@@ -458,11 +458,14 @@ export interface Metrics {
     /** `latency`: last round trip. */
     health: { connected: boolean; latency: number | null }
   }
+  /** Those that run now are `started` less `succeeded`, `failed`, `timedOut` and `abandoned`. */
   loads: {
     started: number
     succeeded: number
     failed: number
     timedOut: number
+    /** Nobody waited for them any more: all callers have aborted, or the cache was closed. */
+    abandoned: number
     joined: number
     refreshed: number
     /** Fills refused because an invalidation overtook them. */

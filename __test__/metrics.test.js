@@ -5,7 +5,8 @@
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
 const { inspect } = require('node:util')
-const { counted, eventually, freshNamespace, sleep } = require('./support/kit.js')
+const { createCache } = require('..')
+const { counted, eventually, failing, freshNamespace, gated, sleep } = require('./support/kit.js')
 const { usePeer, usePeers } = require('./support/peer.js')
 const { useProxy } = require('./support/proxy.js')
 const { open, withRedis } = require('./support/setups.js')
@@ -45,6 +46,7 @@ const SHAPE = {
     succeeded: 'number',
     failed: 'number',
     timedOut: 'number',
+    abandoned: 'number',
     joined: 'number',
     refreshed: 'number',
     fenced: 'number',
@@ -134,6 +136,55 @@ withRedis('metrics', (redis) => {
     assert.equal(loads.timedOut, 1)
     assert.equal(loads.joined, 9)
     await peer.release('g')
+  })
+
+  test('every load that started has ended in one of four ways, or runs: also those that all callers left', async (t) => {
+    const place = options()
+    const [root, other] = [open(t, place), createCache(place)]
+    const view = root.namespace('v')
+    const left = new AbortController()
+    const [run, leave, hang, late] = [gated(1), gated(2), gated(3), gated(4)]
+    const settled = Promise.allSettled([
+      view.getOrSet('left', leave, { signal: left.signal }),
+      view.getOrSet('left at once', leave, { signal: left.signal, ttl: 0 }),
+      view.getOrSet('slow', hang, { loadTimeout: '50ms' }),
+      view.getOrSet('bad', failing(new Error('down'))),
+      view.getOrSet('good', counted(1)),
+      view.getOrSet('skipped', (context) => context.skip()),
+    ])
+    const running = view.getOrSet('runs', run)
+    await Promise.all([run.began, leave.began, hang.began])
+    await eventually(() => leave.calls === 2)
+    left.abort()
+    await settled
+    // Left before it is known whether there is anything to load: no load.
+    const early = new AbortController()
+    const unborn = view.getOrSet('unborn', late, { signal: early.signal }).catch(() => {})
+    early.abort()
+    await unborn
+
+    const own = (await view.metrics()).loads
+    const { loads } = await root.metrics()
+    const closed = other.getOrSet('of one that is closed', late).catch(() => {})
+    await late.began
+    await other.close()
+    const after = (await root.metrics()).loads
+    for (const loader of [run, leave, hang, late]) loader.release()
+    await Promise.all([running, closed])
+    await eventually(async () => (await root.metrics()).loads.succeeded === 3)
+
+    const counts = ({ started, succeeded, failed, timedOut, abandoned }) => [
+      started,
+      succeeded,
+      failed,
+      timedOut,
+      abandoned,
+    ]
+    assert.deepEqual(counts(own), [7, 2, 1, 1, 2])
+    assert.deepEqual(counts(loads), [7, 2, 1, 1, 2])
+    assert.deepEqual(counts(after), [8, 2, 1, 1, 3])
+    assert.deepEqual(counts((await root.metrics()).loads), [8, 3, 1, 1, 3])
+    assert.equal(leave.ctx.signal.aborted, true)
   })
 
   test('invalidations are counted where they were made and where they were heard', async (t) => {

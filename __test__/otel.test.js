@@ -232,7 +232,12 @@ withRedis('metrics of OpenTelemetry', (redis) => {
 
     assert.deepEqual(points(collected, 'tidecache.hits', 'tier'), { memory: 1, redis: 0 })
     assert.deepEqual(points(collected, 'tidecache.misses', 'namespace'), { [namespace]: 2 })
-    assert.deepEqual(points(collected, 'tidecache.loads', 'outcome'), { succeeded: 1, failed: 1, timed_out: 0 })
+    assert.deepEqual(points(collected, 'tidecache.loads', 'outcome'), {
+      succeeded: 1,
+      failed: 1,
+      timed_out: 0,
+      abandoned: 0,
+    })
     assert.deepEqual(points(collected, 'tidecache.invalidations', 'outcome'), { applied: 1, queued: 0 })
     assert.deepEqual(points(collected, 'tidecache.redis.breaker', 'state'), { closed: 1, open: 0, 'half-open': 0 })
     const { count, sum, buckets } = points(collected, 'tidecache.load.duration', 'outcome').succeeded

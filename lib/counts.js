@@ -57,7 +57,7 @@ class Counts {
   #redis = { hits: 0, misses: 0 }
   #stale = 0
   #misses = 0
-  #loads = { started: 0, succeeded: 0, failed: 0, timedOut: 0, joined: 0, refreshed: 0 }
+  #loads = { started: 0, succeeded: 0, failed: 0, timedOut: 0, abandoned: 0, joined: 0, refreshed: 0 }
   #latency = new Histogram()
 
   constructor(hasRedis) {
@@ -93,7 +93,7 @@ class Counts {
     this.#loads.joined++
   }
 
-  /** @param {'started' | 'refreshed'} what */
+  /** @param {'started' | 'refreshed' | 'abandoned'} what */
   load(what) {
     this.#loads[what]++
   }

@@ -138,6 +138,7 @@ class Flight {
   /** A caller stops waiting; the last one ends the load. */
   leave(reason) {
     if (--this.#callers > 0 || this.isSettled) return
+    if (this.#began !== undefined) this.policy.scope.counts?.load('abandoned')
     this.#giveUp(reason, END.ABANDONED)
   }
 

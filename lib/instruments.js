@@ -31,10 +31,11 @@ const READS = [
     tiers(report, 'misses'),
   ),
   counter('loads.started', '{load}', 'Loaders called.', ({ loads }) => one(loads.started)),
-  counter('loads', '{load}', 'Loaders that ended.', ({ loads: { succeeded, failed, timedOut } }) => [
+  counter('loads', '{load}', 'Loads that ended.', ({ loads: { succeeded, failed, timedOut, abandoned } }) => [
     [{ outcome: 'succeeded' }, succeeded],
     [{ outcome: 'failed' }, failed],
     [{ outcome: 'timed_out' }, timedOut],
+    [{ outcome: 'abandoned' }, abandoned],
   ]),
   counter('loads.joined', '{read}', 'Callers who shared the load of another one.', ({ loads }) => one(loads.joined)),
   counter('refreshes', '{load}', 'Loads in the background, for a stale value.', ({ loads }) => one(loads.refreshed)),

@@ -43,6 +43,17 @@ pub enum Storage {
     Nowhere,
 }
 
+/// What was counted of a load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Run {
+    /// Nothing: it is not known yet whether its loader has to be called.
+    Asked,
+    /// Its start: its loader was called.
+    Started,
+    /// Its end, too.
+    Ended,
+}
+
 #[derive(Debug)]
 pub struct Load {
     pub id: LoadId,
@@ -56,6 +67,7 @@ pub struct Load {
     pub began: Instant,
     /// When its context last gave a sign of life.
     pub alive: Instant,
+    pub run: Run,
     /// A forced load began later: this one's value is not kept.
     pub fenced: bool,
     /// What it depends on beside its key: its views, its bare key, the tags that the caller declared.
@@ -124,6 +136,7 @@ pub struct NewLoad {
     pub since: Seq,
     pub channel: u64,
     pub began: Instant,
+    pub run: Run,
     pub bad: Option<Vec<u8>>,
     pub previous: Option<Entry>,
     pub after: Option<watch::Receiver<bool>>,
@@ -174,6 +187,7 @@ impl Table {
             channel: new.channel,
             began: new.began,
             alive: new.began,
+            run: new.run,
             fenced: false,
             tags: new.tags,
             stamps: Stamps::default(),

@@ -71,6 +71,8 @@ pub struct Metrics {
     pub loads_succeeded: Counter,
     pub loads_failed: Counter,
     pub loads_timed_out: Counter,
+    /// Nobody waited for them any more.
+    pub loads_abandoned: Counter,
     pub loads_joined: Counter,
     pub loads_refreshed: Counter,
     /// Fills refused because an invalidation overtook them.

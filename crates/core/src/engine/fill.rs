@@ -14,7 +14,7 @@ use crate::clock::Instant;
 use crate::envelope::{pack_names, EntryId, Envelope, Payload, Policy, Stamp};
 use crate::epoch::Standing;
 use crate::key::{NameHash, Push};
-use crate::loads::{Load, LoadId, LoadKind, OwnerId, Stamps, Storage};
+use crate::loads::{Load, LoadId, LoadKind, OwnerId, Run, Stamps, Storage};
 use crate::memory::{Entry, NewEntry};
 use crate::redis::script::{Script, ScriptCall};
 use crate::redis::session::Session;
@@ -83,6 +83,7 @@ impl Engine {
                 // From here on its own value is the answer, also while it is on its way.
                 memory.remove(load.name);
             }
+            load.run = Run::Ended;
             load.storage
         });
         let storage = storage?;
@@ -331,7 +332,7 @@ impl Engine {
             LoadEnd::Skipped => self.metrics.loads_succeeded.add(1),
             LoadEnd::Failed => self.metrics.loads_failed.add(1),
             LoadEnd::TimedOut => self.metrics.loads_timed_out.add(1),
-            LoadEnd::Abandoned => {}
+            LoadEnd::Abandoned => self.count_abandoned(&load),
         }
         if matches!(end, LoadEnd::Failed | LoadEnd::TimedOut) {
             self.metrics.load_latency.record(now - load.began);
@@ -347,6 +348,13 @@ impl Engine {
             self.release_on(&session, load.name, token, self.failure_mark(), life);
         } else {
             self.release_on(&session, load.name, token, Vec::new(), 0);
+        }
+    }
+
+    /// Nobody waits for it any more; what was only looked up was no load yet.
+    fn count_abandoned(&self, load: &Load) {
+        if load.run == Run::Started {
+            self.metrics.loads_abandoned.add(1);
         }
     }
 
@@ -366,6 +374,7 @@ impl Engine {
         ids.into_iter()
             .filter_map(|id| {
                 let load = loads.end(id)?;
+                self.count_abandoned(&load);
                 Some((load.name, load.token()?))
             })
             .collect()

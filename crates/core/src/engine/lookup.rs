@@ -15,7 +15,7 @@ use crate::clock::Instant;
 use crate::epoch::Standing;
 use crate::freshness::Freshness;
 use crate::key::NameHash;
-use crate::loads::{LoadId, LoadKind, OwnerId, Stamps, Storage};
+use crate::loads::{LoadId, LoadKind, OwnerId, Run, Stamps, Storage};
 use crate::memory::Entry;
 use crate::redis::fault::{fault_of, Fault};
 use crate::redis::session::Session;
@@ -390,6 +390,7 @@ impl Engine {
             load.since = since.seq;
             load.channel = since.channel;
             load.began = since.start;
+            load.run = Run::Started;
             load.previous.clone()
         });
         let Some(previous) = previous else {

@@ -9,7 +9,7 @@ use crate::epoch::Standing;
 use crate::freshness::{freshness, Freshness};
 use crate::hot::Hot;
 use crate::key::NameHash;
-use crate::loads::{Load, LoadId, LoadKind, NewLoad, OwnerId};
+use crate::loads::{Load, LoadId, LoadKind, NewLoad, OwnerId, Run};
 use crate::memory::Entry;
 use crate::path;
 use crate::rules::Judgement;
@@ -168,8 +168,10 @@ impl Engine {
                 }
             }
         }
+        let mut run = Run::Asked;
         if read.refresh == Refreshing::Bypass {
             // Its loader runs without further questions.
+            run = Run::Started;
             self.metrics.loads_started.add(1);
             self.metrics.count_miss();
         }
@@ -189,6 +191,7 @@ impl Engine {
             since: self.epochs.now(),
             channel: self.channel(),
             began: now,
+            run,
             bad: previous.as_ref().map(|entry| entry.head().id.to_vec()),
             previous,
             after,
@@ -253,6 +256,7 @@ impl Engine {
             since: self.epochs.now(),
             channel: self.channel(),
             began: now,
+            run: Run::Asked,
             bad: Some(entry.head().id.to_vec()),
             previous: Some(entry.clone()),
             after: None,

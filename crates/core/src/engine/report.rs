@@ -114,6 +114,7 @@ impl Engine {
                 "succeeded": metrics.loads_succeeded.get(),
                 "failed": metrics.loads_failed.get(),
                 "timedOut": metrics.loads_timed_out.get(),
+                "abandoned": metrics.loads_abandoned.get(),
                 "joined": metrics.loads_joined.get(),
                 "refreshed": metrics.loads_refreshed.get(),
                 "fenced": metrics.loads_fenced.get(),
