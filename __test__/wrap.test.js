@@ -73,15 +73,20 @@ inBothSetups((openCache) => {
     assert.equal(await cache.inspect('long', { version: 2 }), undefined)
   })
 
-  test('it runs with the `this`, the arguments and the async context of its caller', async (t) => {
+  test('it runs with the `this`, the arguments and the async context of its caller; key and tags have no `this`', async (t) => {
     const store = new AsyncLocalStorage()
+    const seen = []
     const cache = openCache(t)
     class Repository {
       rows = { 7: 'seven' }
-      table = 'users'
       find = cache.wrap(this.findNow, {
         key(id) {
-          return `${this?.table ?? 'users'}:${id}`
+          seen.push(this)
+          return `users:${id}`
+        },
+        tags() {
+          seen.push(this)
+          return []
         },
       })
       async findNow(id) {
@@ -93,6 +98,8 @@ inBothSetups((openCache) => {
     assert.deepEqual(await store.run('request', () => users.find(7)), ['seven', 'request'])
     await users.find.invalidate(7)
     assert.deepEqual(await store.run('another', () => users.find(7)), ['seven', 'another'])
+    assert.equal(users.find.key(7), 'users:7')
+    assert.deepEqual(seen, Array(6).fill(undefined))
   })
 
   test('its error is its own: the same object for all callers, and not kept', async (t) => {

@@ -7,10 +7,13 @@ const { CacheConfigError } = require('./errors.js')
 const { checkKey, checkTags, entryOptions } = require('./options.js')
 const { checkFunction, isObject, refuse } = require('./options/check.js')
 
-/** What a function of the user's returns; when it throws, an error that says which. */
-function ask(name, option, self, args) {
+/**
+ * What a function of the user's returns; when it throws, an error that says which. It is given no `this`: `wrapped.key`
+ * and `wrapped.invalidate` have none that it could agree with.
+ */
+function ask(name, option, args) {
   try {
-    return Reflect.apply(option, self, args)
+    return Reflect.apply(option, undefined, args)
   } catch (error) {
     throw new CacheConfigError(`${name} of wrap threw: ${error?.message ?? error}`, { cause: error })
   }
@@ -21,11 +24,11 @@ function refuseConstant(key) {
   refuse('key', key, 'a function of the arguments, (...args) => string, where there are any')
 }
 
-/** @returns {(self: unknown, args: unknown[]) => string} */
+/** @returns {(args: unknown[]) => string} */
 function keyFrom(key, fn) {
   if (typeof key === 'function') {
-    return (self, args) => {
-      const made = ask('key', key, self, args)
+    return (args) => {
+      const made = ask('key', key, args)
       checkKey(made, 'what key of wrap returns')
       return made
     }
@@ -33,14 +36,14 @@ function keyFrom(key, fn) {
   if (typeof key !== 'string') refuse('key', key, 'a function of the arguments, or a string when there are none')
   checkKey(key)
   if (fn.length > 0) refuseConstant(key)
-  return (_, args) => {
+  return (args) => {
     // Defaults and rest parameters do not show in `length`.
     if (args.length > 0) refuseConstant(key)
     return key
   }
 }
 
-/** @returns {(self: unknown, args: unknown[]) => object} the policy of a call */
+/** @returns {(args: unknown[]) => object} the policy of a call */
 function policyFrom(options, defaults) {
   const { key, tags, ...others } = options
   if (typeof tags !== 'function') {
@@ -49,9 +52,9 @@ function policyFrom(options, defaults) {
   }
   const policy = entryOptions(others, defaults)
   const { path } = policy.scope
-  return (self, args) => ({
+  return (args) => ({
     ...policy,
-    tags: checkTags(ask('tags', tags, self, args), 'what tags of wrap returns', path),
+    tags: checkTags(ask('tags', tags, args), 'what tags of wrap returns', path),
   })
 }
 
@@ -71,15 +74,15 @@ function wrap(fn, options, defaults, cache) {
 
   function wrapped(...args) {
     try {
-      return cache.read(keyOf(this, args), () => Reflect.apply(fn, this, args), policyOf(this, args))
+      return cache.read(keyOf(args), () => Reflect.apply(fn, this, args), policyOf(args))
     } catch (error) {
       return Promise.reject(error)
     }
   }
 
   Object.defineProperty(wrapped, 'name', { value: fn.name, configurable: true })
-  wrapped.key = (...args) => keyOf(undefined, args)
-  wrapped.invalidate = async (...args) => cache.invalidate(keyOf(undefined, args))
+  wrapped.key = (...args) => keyOf(args)
+  wrapped.invalidate = async (...args) => cache.invalidate(keyOf(args))
   return wrapped
 }
 
