@@ -80,7 +80,7 @@ export interface Cache {
   ): Promise<Map<K, T>>
   /**
    * A function that keeps what `fn` returns, under a key made of its arguments. `fn` is called with them, and with the
-   * `this` of its caller; the options are checked now, key and tags at each call.
+   * `this` of its caller, key and tags without it; the options are checked now, what key and tags return at each call.
    *
    * ```ts
    * const getUser = cache.wrap(findUser, { key: (id) => `user:${id}`, tags: (id) => ['users'], ttl: '5m' })
@@ -345,7 +345,7 @@ export type ManyLoader<K extends string, T> = (
   context: LoadContext,
 ) => ManyResult<K, T> | PromiseLike<ManyResult<K, T>>
 /** Values by key. */
-export type ManyResult<K extends string, T> = ReadonlyMap<K, T> | { readonly [key: string]: T | undefined }
+export type ManyResult<K extends string, T> = ReadonlyMap<K, T> | { readonly [P in K]?: T | undefined }
 
 /** Parameters as the wrapped function declares them; those of `key` and `tags`, which may be fewer, say nothing of them. */
 type Given<A extends unknown[]> = A extends infer P extends unknown[] ? P : never

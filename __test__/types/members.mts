@@ -9,6 +9,7 @@ import {
   type InvalidateReceipt,
   type LoadContext,
   type ManyLoader,
+  type ManyResult,
   type Result,
   type Wrapped,
   type WrapOptions,
@@ -69,6 +70,17 @@ export async function many(): Promise<void> {
   const keys = ['build:1', 'build:2'] as const
   const literal = await cache.getOrSetMany(keys, async () => ({ 'build:1': build }))
   same<typeof literal, Map<'build:1' | 'build:2', Build>>(true)
+  interface Rows {
+    readonly 'build:1': Build
+    'build:2': Build
+  }
+  const rows = await cache.getOrSetMany(keys, async (): Promise<Rows> => ({ 'build:1': build, 'build:2': build }))
+  same<typeof rows, Map<'build:1' | 'build:2', Build>>(true)
+  // @ts-expect-error nobody asked for that key
+  await cache.getOrSetMany(keys, (): ManyResult<(typeof keys)[number], Build> => ({ 'build:3': build }))
+  const some: Partial<Record<'build:1' | 'build:2', Build>> = {}
+  const partial = await cache.getOrSetMany(keys, () => some)
+  same<typeof partial, Map<'build:1' | 'build:2', Build>>(true)
   const one: Build | undefined = literal.get('build:1')
   // @ts-expect-error nobody asked for that key
   literal.get('build:3')
