@@ -119,6 +119,86 @@ inBothSetups((openCache, { receipt }) => {
     assert.doesNotMatch(inspect(spans(), { depth: 9 }), /4711/)
   })
 
+  test('a load is measured once, when it ends for those who wait: also one that returns late, or never', async (t) => {
+    const { spans, tracerProvider } = useTracing(t)
+    const { collect, meterProvider } = useMetering(t)
+    const cache = openCache(t)
+    instrument(cache, { tracerProvider, meterProvider })
+    const [late, never, left] = [gated(1), gated(2), gated(3)]
+    const leaving = new AbortController()
+
+    const calls = Promise.allSettled([
+      cache.getOrSet('late', late, { loadTimeout: '20ms' }),
+      cache.getOrSet('never', never, { loadTimeout: '20ms' }),
+      cache.getOrSet('left', left, { signal: leaving.signal }),
+      cache.getOrSet('bad', failing(new Error('down'))),
+      cache.getOrSet('good', counted(1)),
+    ])
+    await left.began
+    leaving.abort()
+    await calls
+    late.release()
+    left.fail(new Error('nobody hears it'))
+    await sleep(5)
+
+    const measured = points(await collect(), 'tidecache.load.duration', 'outcome')
+    const counts = Object.entries(measured).map(([outcome, { count }]) => [outcome, count])
+    assert.deepEqual(Object.fromEntries(counts), { succeeded: 1, failed: 1, timed_out: 2, abandoned: 1 })
+    assert.equal(spans().length, 5)
+    never.release()
+  })
+
+  test('the loader of many is one span, the parent of what it does', async (t) => {
+    const { spans, tracer, tracerProvider } = useTracing(t)
+    const { collect, meterProvider } = useMetering(t)
+    const namespace = freshNamespace()
+    const cache = openCache(t, { namespace })
+    instrument(cache, { tracerProvider, meterProvider })
+    const load = (keys) => {
+      tracer.startSpan('query').end()
+      return Object.fromEntries(keys.map((key) => [key, 1]))
+    }
+
+    await tracer.startActiveSpan('request', async (request) => {
+      await cache.getOrSetMany(['customer-4711', 'b', 'c'], load)
+      request.end()
+    })
+
+    const [query, one, request] = spans()
+    assert.deepEqual(
+      spans().map(({ name }) => name),
+      ['query', 'cache.load', 'request'],
+    )
+    assert.equal(query.parentSpanContext.spanId, one.spanContext().spanId)
+    assert.equal(one.parentSpanContext.spanId, request.spanContext().spanId)
+    assert.deepEqual(one.attributes, {
+      'tidecache.namespace': namespace,
+      'tidecache.refresh': false,
+      'tidecache.count': 3,
+    })
+    assert.equal(points(await collect(), 'tidecache.load.duration', 'outcome').succeeded.count, 1)
+
+    instrument(cache, { tracerProvider, recordKeys: true })
+    await assert.rejects(cache.namespace('v').getOrSetMany(['d', 'e'], failing(new TypeError('down'))))
+    const { attributes, status } = spans().at(-1)
+    assert.deepEqual([attributes['tidecache.key'], attributes['tidecache.view']], [['d', 'e'], 'v'])
+    assert.deepEqual([attributes['error.type'], status.message, spans().length], ['TypeError', 'down', 4])
+  })
+
+  test('a refresh of many is one span of its own', async (t) => {
+    const { spans, tracerProvider } = useTracing(t)
+    const cache = openCache(t)
+    instrument(cache, { tracerProvider })
+    await Promise.all(['a', 'b'].map((key) => cache.set(key, 1, { ttl: '20ms' })))
+    await sleep(40)
+
+    await cache.getOrSetMany(['a', 'b'], () => ({ a: 2, b: 2 }))
+
+    await eventually(() => spans().length === 1)
+    const { attributes } = spans()[0]
+    assert.deepEqual([attributes['tidecache.refresh'], attributes['tidecache.count']], [true, 2])
+  })
+
   test('a refresh is a span of its own', async (t) => {
     const { spans, tracerProvider } = useTracing(t)
     const cache = openCache(t)
@@ -173,6 +253,34 @@ test('instrumented again, the new options alone hold; taken away, nothing is tol
   await cache.getOrSet('b', counted(1))
 
   assert.deepEqual([first.spans().length, second.spans().length], [0, 1])
+})
+
+test('a view that is instrumented too tells its loads and invalidations itself, once, with counters of its own', async (t) => {
+  const { spans, tracerProvider } = useTracing(t)
+  const { collect, meterProvider } = useMetering(t)
+  const cache = open(t, { redis: false })
+  const view = cache.namespace('v')
+  instrument(cache, { tracerProvider, meterProvider })
+  const undo = instrument(view, { tracerProvider, meterProvider, recordKeys: true })
+
+  await view.getOrSet('k', counted(1))
+  await view.invalidate('k')
+  await view.namespace('below').getOrSet('k', counted(1))
+  await cache.getOrSet('k', counted(1))
+  const told = spans().map(({ name, attributes }) => [name, attributes['tidecache.view'], attributes['tidecache.key']])
+  const collected = await collect()
+  undo()
+  await view.getOrSet('k', counted(1))
+
+  assert.deepEqual(told, [
+    ['cache.load', 'v', 'k'],
+    ['cache.invalidate', 'v', ['k']],
+    ['cache.load', 'v/below', 'k'],
+    ['cache.load', undefined, undefined],
+  ])
+  assert.equal(points(collected, 'tidecache.load.duration', 'outcome').succeeded.count, 3)
+  assert.deepEqual(points(collected, 'tidecache.loads.started', 'view'), { undefined: 3, v: 1 })
+  assert.deepEqual([spans().length, spans().at(-1).attributes['tidecache.key']], [5, undefined])
 })
 
 test('other caches are left alone', async (t) => {

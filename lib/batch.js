@@ -51,6 +51,7 @@ class Seat {
 class Batch {
   #loadMissing
   #host
+  #info
   /** One more than there are seats until all are known. */
   #counts = { unsure: 1, waits: 0, sits: 0, over: 0 }
   #sitting = []
@@ -64,9 +65,11 @@ class Batch {
   /** A chain of promises, each of what is to be done and of the next. */
   #todo = this.#next.promise
 
-  constructor(loadMissing, host) {
+  /** @param {{ events: import('./events.js').Events, refresh: boolean }} info what is told of its loads */
+  constructor(loadMissing, host, info) {
     this.#loadMissing = loadMissing
     this.#host = host
+    this.#info = info
   }
 
   seat(key) {
@@ -160,7 +163,10 @@ class Batch {
   async #load(seats) {
     try {
       const keys = seats.map(({ seat }) => seat.key)
-      const read = reader(await this.#loadMissing(keys, contextOf(seats)))
+      const context = contextOf(seats)
+      const { events, refresh } = this.#info
+      const info = { key: context.key, keys, signal: () => context.signal, refresh }
+      const read = await events.run('load', info, async () => reader(await this.#loadMissing(keys, context)))
       for (const { seat, resolve } of seats) {
         const value = read(seat.key)
         seat.isUnknown = value === ABSENT

@@ -40,7 +40,7 @@ class Events {
   #parent
   #listeners = new Map()
   /** What `tidecache/otel` put around operations. */
-  #wrappers = []
+  #wrapper
   /** Shared by a cache and its views: how many listen to hits. */
   #tree
 
@@ -147,29 +147,24 @@ class Events {
 
   // --- spans --------------------------------------------------------------------------------------------------
 
-  /** Runs an operation inside whatever `wrap` put around operations of this name. */
+  /** Runs an operation inside what `wrap` put around it: the nearest, so that a load in a view is told once. */
   run(name, info, operation) {
-    const seen = this.#view === undefined ? info : { ...info, view: this.#view }
-    let run = operation
-    for (let at = this; at !== null; at = at.#parent) {
-      for (const wrapper of at.#wrappers) {
-        const inner = run
-        run = () => wrapper(name, seen, inner)
-      }
-    }
-    return run()
+    let at = this
+    while (at !== null && at.#wrapper === undefined) at = at.#parent
+    if (at === null) return operation()
+    return at.#wrapper(name, { ...info, view: this.#view }, operation)
   }
 
   /**
-   * Puts a function around every load and invalidation of the cache and its views.
+   * Puts a function around every load and invalidation of the cache and of those of its views that have none of their own.
    *
    * @param {(name: 'load' | 'invalidate', info: object, operation: () => unknown) => unknown} wrapper
    * @returns {() => void} takes it away again
    */
   wrap(wrapper) {
-    this.#wrappers = [...this.#wrappers, wrapper]
+    this.#wrapper = wrapper
     return () => {
-      this.#wrappers = this.#wrappers.filter((other) => other !== wrapper)
+      if (this.#wrapper === wrapper) this.#wrapper = undefined
     }
   }
 

@@ -161,18 +161,25 @@ class Flight {
     try {
       const [key, { signal }] = [this.#key, this.#controller]
       const context = contextOf(wishes, key, signal, this.previous, this.#handle.codec)
-      const info = { key, signal, refresh: this.#isBackground }
-      const value = await this.#events.run('load', info, () => this.#call.loader(context))
-      if (!this.isSettled) {
-        this.#tellSuccess()
-        await this.#keep(value, wishes)
-      }
+      const value = await this.#run(context)
+      if (this.isSettled) return
+      if (value === ABSENT) return await this.#endWithout()
+      this.#tellSuccess()
+      await this.#keep(value, wishes)
     } catch (error) {
       if (!this.isSettled) this.#fail(error)
     } finally {
       this.#stopClock()
       this.#handle.flights.delete(this.#id)
     }
+  }
+
+  /** One among many has no loader of its own: its batch tells of the one that it calls for all. */
+  #run(context) {
+    const { loader, seat } = this.#call
+    if (seat !== undefined) return loader(context)
+    const { key, signal } = context
+    return this.#events.run('load', { key, signal: () => signal, refresh: this.#isBackground }, () => loader(context))
   }
 
   /** The deadline of the loader, and signs of life for its lease. */
@@ -254,7 +261,6 @@ class Flight {
   /** The value to all callers first, then to the core. */
   async #keep(value, wishes) {
     const { channel, codec } = this.#handle
-    if (value === ABSENT) return this.#endWithout()
     const isKept = !wishes.isSkipped && wishes.ttl > 0
     let encoded
     try {
@@ -275,12 +281,19 @@ class Flight {
 
   /** There is nothing to keep. That there is nothing is what those are told who joined, unless nobody was asked. */
   async #endWithout() {
+    const { isUnknown } = this.#call.seat
+    if (!isUnknown) return this.#endUnasked()
+    this.#tellSuccess()
     this.#handle.channel.endLoad(this.#id, END.SKIPPED)
     // What its source does not know any more is not kept either.
     if (this.previous !== undefined || this.policy.refresh === 'force') await this.#handle.discard(this.#call.key)
-    if (this.isSettled) return
-    const isKnown = this.#call.seat.isUnknown
-    this.#settle(isKnown ? { raw: ABSENT, outcome: 'miss', tier: null, age: 0 } : LOOK_AGAIN)
+    if (!this.isSettled) this.#settle({ raw: ABSENT, outcome: 'miss', tier: null, age: 0 })
+  }
+
+  #endUnasked() {
+    this.policy.scope.counts?.load('abandoned')
+    this.#handle.channel.endLoad(this.#id, END.ABANDONED)
+    this.#settle(LOOK_AGAIN)
   }
 
   #cannotEncode(value, error, isKept) {
@@ -289,7 +302,7 @@ class Flight {
     const isReturned = !isKept || this.policy.onEncodeError === 'bypass'
     if (isReturned && error instanceof CacheEncodeError) {
       this.#answer({ raw: value, outcome: 'miss', tier: null, age: 0 })
-    } else this.#reject(error)
+    } else this.#reject(this.#call.seat === undefined ? error : withKey(error, this.#call.key))
   }
 
   #fail(error) {
@@ -300,6 +313,12 @@ class Flight {
       this.#answer({ ...previous, outcome: 'stale', tier: 'memory' })
     } else this.#reject(error)
   }
+}
+
+/** Which of many it is. */
+function withKey(error, key) {
+  if (!(error instanceof CacheEncodeError)) return error
+  return new CacheEncodeError(`${error.message} (key '${shortKey(key)}')`, { path: error.path, cause: error.cause })
 }
 
 module.exports = { ABSENT, Flight, LOOK_AGAIN }

@@ -16,7 +16,7 @@ const { storedKey } = require('./path.js')
 async function getOrSetMany(handle, keys, loadMissing, policy) {
   const { channel, reads } = handle
   const names = [...new Set(keys)]
-  const batch = new Batch(loadMissing, channel.host)
+  const batch = new Batch(loadMissing, channel.host, { events: policy.scope.events, refresh: false })
   // One listener on the caller's signal, not one for each key.
   const { signal, release } = relayed(policy.signal)
   const one = signal === undefined ? policy : { ...policy, signal }
@@ -52,7 +52,8 @@ function relayed(signal) {
 /** Stale values were served: one call of the loader in the background brings new ones for all. */
 function refreshTogether(handle, refreshes, loadMissing) {
   const { channel, reads } = handle
-  const batch = new Batch(loadMissing, channel.host)
+  const { events } = refreshes[0].call.policy.scope
+  const batch = new Batch(loadMissing, channel.host, { events, refresh: true })
   batch.run((more) => refreshTogether(handle, more, loadMissing))
   for (const { load, call } of refreshes) {
     const seat = batch.seat(call.seat.key)

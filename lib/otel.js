@@ -42,7 +42,11 @@ function namesOf(target) {
 }
 
 const ATTRIBUTES = {
-  load: ({ key, refresh }, withKeys) => ({ 'tidecache.refresh': refresh, ...(withKeys && { 'tidecache.key': key }) }),
+  load: ({ key, keys, refresh }, withKeys) => ({
+    'tidecache.refresh': refresh,
+    ...(keys !== undefined && { 'tidecache.count': keys.length }),
+    ...(withKeys && { 'tidecache.key': keys ?? key }),
+  }),
   invalidate({ target, mode }, withKeys) {
     const names = namesOf(target)
     const shown = withKeys
@@ -56,23 +60,26 @@ const ATTRIBUTES = {
   },
 }
 
-/** Ends a span, once. */
+/** Ends a span, once: when the operation does, or when nobody waits for it any more. */
 class Ending {
   #span
   #withKeys
+  #onEnd
   #isOver = false
 
-  constructor(span, withKeys) {
+  /** @param {(outcome: string) => void} onEnd */
+  constructor(span, withKeys, onEnd) {
     this.#span = span
     this.#withKeys = withKeys
+    this.#onEnd = onEnd
   }
 
   well(attributes) {
-    this.#end(() => this.#span.setAttributes(attributes))
+    this.#end('succeeded', () => this.#span.setAttributes(attributes))
   }
 
-  badly(error) {
-    this.#end(() => {
+  badly(error, outcome = 'failed') {
+    this.#end(outcome, () => {
       const shown = this.#shown(error)
       this.#span.recordException(shown)
       this.#span.setStatus({ code: SpanStatusCode.ERROR, message: shown.message })
@@ -88,11 +95,12 @@ class Ending {
     return error instanceof Error ? error : { name: nameOf(error), message: String(error) }
   }
 
-  #end(say) {
+  #end(outcome, say) {
     if (this.#isOver) return
     this.#isOver = true
     say()
     this.#span.end()
+    this.#onEnd(outcome)
   }
 }
 
@@ -107,24 +115,30 @@ function spans(tracer, { namespace, withKeys, onLoad }) {
     if (info.view !== undefined) attributes['tidecache.view'] = info.view
     const active = context.active()
     const span = tracer.startSpan(`cache.${name}`, { attributes }, active)
-    const ending = new Ending(span, withKeys)
-    // A loader that nobody waits for any more may never end.
-    info.signal?.addEventListener('abort', () => ending.badly(info.signal.reason), { once: true })
-    return context.with(trace.setSpan(active, span), () => settle(name, operation, ending, onLoad))
+    const began = performance.now()
+    const tell = (outcome) => onLoad((performance.now() - began) / 1_000, outcome)
+    const ending = new Ending(span, withKeys, name === 'load' ? tell : () => {})
+    endAtAbort(info.signal?.(), ending)
+    return context.with(trace.setSpan(active, span), () => settle(name, operation, ending))
   }
 }
 
-async function settle(name, operation, ending, onLoad) {
-  const began = performance.now()
-  const told = name === 'load' ? (outcome) => onLoad((performance.now() - began) / 1_000, outcome) : () => {}
+/** A loader that nobody waits for any more may never end. */
+function endAtAbort(signal, ending) {
+  const onAbort = () => {
+    const { reason } = signal
+    ending.badly(reason, reason?.code === 'ERR_CACHE_TIMEOUT' ? 'timed_out' : 'abandoned')
+  }
+  signal?.addEventListener('abort', onAbort, { once: true })
+}
+
+async function settle(name, operation, ending) {
   try {
     const result = await operation()
     ending.well(name === 'invalidate' ? { 'tidecache.receipt': result.state } : {})
-    told('succeeded')
     return result
   } catch (error) {
     ending.badly(error)
-    told('failed')
     throw error
   }
 }
