@@ -32,11 +32,9 @@ macro_rules! mutants {
             pub fn is_rare(self) -> bool {
                 matches!(
                     self,
-                    Self::NilNamespaceProves
-                        | Self::RulesBaseAfterChannel
+                    Self::RulesBaseAfterChannel
                         | Self::RangesWithGap
                         | Self::WaitsNotRecovered
-                        | Self::RenewForgetsRules
                         | Self::JournalForgetsSettle
                 )
             }
@@ -196,8 +194,6 @@ mutants! {
         UnknownWaitsIgnored,
         /// A namespace that is made anew forgets which patterns wait.
         WaitsNotRecovered,
-        /// So does one that is made anew by its own invalidation.
-        RenewForgetsRules,
         /// An invalidation without a window ends the one that is open.
         SettleCutShort,
         /// A queued invalidation loses its window.

@@ -103,18 +103,6 @@ impl Versions {
 
     /// A new version of what others depend on as on a tag, and perhaps a wait: it is never shortened.
     pub fn renew(&mut self, dep: Dep, mode: Mode, settle: Time, turn: Turn, chosen: Option<u64>) {
-        if dep == NAMESPACE && turn.is(Mutant::RenewForgetsRules) && !self.has(dep) {
-            let (clock, until) = (turn.clock, 0);
-            let (removed, staled, rules, waits) = (clock, clock, clock, 0);
-            let version = Version {
-                removed,
-                staled,
-                until,
-                rules,
-                waits,
-            };
-            self.tags.insert(dep, version);
-        }
         let version = self.made(dep, turn);
         let new = chosen.unwrap_or(turn.clock.max(version.removed.max(version.staled) + 1));
         match mode {
