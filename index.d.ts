@@ -25,8 +25,8 @@ export function getOrSet<T>(key: string, loader: Loader<T>, options?: EntryOptio
 /** {@link Cache.invalidate} of the default cache. */
 export function invalidate(target: string | InvalidateTarget, options?: InvalidateOptions): Promise<InvalidateReceipt>
 /** {@link Cache.metrics} of the default cache. */
-export function metrics(options?: { format?: undefined }): Promise<Metrics>
-export function metrics(options: { format: 'prometheus' }): Promise<string>
+export function metrics(options?: { format?: undefined; views?: undefined }): Promise<Metrics>
+export function metrics(options: { format: 'prometheus'; views?: readonly string[] | undefined }): Promise<string>
 /** {@link Cache.close} of the default cache; without one nothing happens. */
 export function close(): Promise<void>
 
@@ -127,10 +127,13 @@ export interface Cache {
    * Counters of this process since its start.
    *
    * `format: 'prometheus'`: as text, to be served as `text/plain; version=0.0.4; charset=utf-8`. Its labels are bounded:
-   * namespace, tier, outcome, state.
+   * namespace, view, tier, outcome, state. `views`: names of views ('a', or 'a/b' for one in another) whose own counts are
+   * told too, in the same text: texts of a cache and its views must not be joined, as each metric may be told once only.
+   *
+   * @throws {CacheConfigError}, {@link CacheClosedError}
    */
-  metrics(options?: { format?: undefined }): Promise<Metrics>
-  metrics(options: { format: 'prometheus' }): Promise<string>
+  metrics(options?: { format?: undefined; views?: undefined }): Promise<Metrics>
+  metrics(options: { format: 'prometheus'; views?: readonly string[] | undefined }): Promise<string>
   /**
    * What is cached of a key, or `undefined` when there is nothing that would be served. For people and tests: nothing is
    * counted, told or refreshed.

@@ -67,7 +67,7 @@ export function wrap<A extends unknown[], T>(
 /** {@link Cache.invalidate} of the default cache for pages. */
 export function invalidate(target: string | InvalidateTarget, options?: InvalidateOptions): Promise<InvalidateReceipt>
 /** {@link Cache.metrics} of the default cache for pages. */
-export function metrics(options?: { format?: undefined }): Promise<Metrics>
-export function metrics(options: { format: 'prometheus' }): Promise<string>
+export function metrics(options?: { format?: undefined; views?: undefined }): Promise<Metrics>
+export function metrics(options: { format: 'prometheus'; views?: readonly string[] | undefined }): Promise<string>
 /** {@link Cache.close} of the default cache for pages; without one nothing happens. */
 export function close(): Promise<void>

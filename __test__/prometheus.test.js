@@ -48,7 +48,9 @@ test('labels are escaped', async (t) => {
   const histogram = { buckets: [[1, 0]], count: 0, sum: 0 }
   const evil = 'back\\slash "quoted"\nline'
 
-  const families = parsePrometheus(prometheus(report, { memory: histogram, load: histogram }, { namespace: evil }))
+  const families = parsePrometheus(
+    prometheus([{ report, place: { namespace: evil } }], { memory: histogram, load: histogram }),
+  )
 
   assert.equal(families.get('tidecache_misses_total').samples[0].labels.namespace, evil)
 })
@@ -81,7 +83,8 @@ withRedis('prometheus', (redis) => {
     const report = await cache.metrics()
     report.redis.health.latency = 1
     const histogram = { buckets: [[1, 0]], count: 0, sum: 0 }
-    const text = (of) => prometheus(of, { memory: histogram, redis: histogram, load: histogram }, {})
+    const text = (of) =>
+      prometheus([{ report: of, place: {} }], { memory: histogram, redis: histogram, load: histogram })
     // Sums and rates of others, and percentiles, which Prometheus makes from the histograms.
     const derived = /^(process|hits|errors)$|hitRate$|^latency\.|enabled$/
     const missing = []
@@ -148,6 +151,37 @@ withRedis('prometheus', (redis) => {
     assert.ok(value('redis_duration_seconds_count') >= 2)
     assert.ok(value('redis_duration_seconds_bucket', { le: '1' }) >= 2)
     assert.ok(value('memory_read_duration_seconds_count') >= 3)
+  })
+
+  test('views that are named are told in the same families, with their own counts', async (t) => {
+    const cache = open(t, options())
+    const [billing, cart] = [cache.namespace('billing'), cache.namespace('shop').namespace('cart')]
+    await cache.getOrSet('k', counted(1))
+    await billing.getOrSet('k', counted(1))
+    await cart.getOrSet('k', failing(new Error('down'))).catch(() => {})
+
+    const views = ['billing', 'shop/cart', 'billing', 'idle']
+    const families = parsePrometheus(await cache.metrics({ format: 'prometheus', views }))
+    const alone = parsePrometheus(await cache.namespace('shop').metrics({ format: 'prometheus', views: ['cart'] }))
+
+    const started = ({ samples }) => samples.map(({ labels: { view }, value }) => [view, value])
+    const [name, failed] = ['tidecache_loads_started_total', { outcome: 'failed', view: 'shop/cart' }]
+    const expected = [
+      [undefined, 3],
+      ['billing', 1],
+      ['shop/cart', 1],
+      ['idle', 0],
+    ]
+    assert.deepEqual(started(families.get(name)), expected)
+    assert.deepEqual(started(alone.get(name)), [
+      ['shop', 0],
+      ['shop/cart', 1],
+    ])
+    assert.equal(sampleOf(families, 'tidecache_loads_total', failed), 1)
+    // What is the engine's is told once.
+    assert.equal(families.get('tidecache_info').samples.length, 1)
+    assert.equal(sampleOf(families, 'tidecache_load_duration_seconds_count'), 3)
+    assert.deepEqual([...(await scrape(cache)).keys()], [...families.keys()])
   })
 
   test('counters and buckets never fall, whatever happens between two scrapes', async (t) => {

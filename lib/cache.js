@@ -15,7 +15,7 @@ const { checkKey, checkKeys, checkView, invalidateTarget } = require('./options.
 const { checkFunction } = require('./options/check.js')
 const { nameOf, pathOf, storedKey, tagOf } = require('./path.js')
 const { describeProcess, warnOfDefault } = require('./process.js')
-const { metricsFormat, prometheus } = require('./prometheus.js')
+const { metricsOptions, prometheus } = require('./prometheus.js')
 const { lifetimes } = require('./wishes.js')
 const { wrap } = require('./wrap.js')
 
@@ -165,13 +165,19 @@ class Cache {
   }
 
   async metrics(options) {
-    const format = metricsFormat(options)
+    const { format, views } = metricsOptions(options)
     this.#checkOpen()
     const { channel } = this.#handle
-    const { counts } = this.#defaults.scope
-    const report = counts === undefined ? channel.report() : counts.within(channel.report())
-    if (format === 'object') return { process: describeProcess(), ...report }
-    return prometheus(report, channel.histograms(), this.#events)
+    const whole = channel.report()
+    if (format === 'object') return { process: describeProcess(), ...this.#reported(whole).report }
+    const below = views.map((prefixes) => prefixes.reduce((at, prefix) => at.namespace(prefix), this))
+    const sources = [this, ...below].map((one) => one.#reported(whole))
+    return prometheus(sources, channel.histograms())
+  }
+
+  #reported(whole) {
+    const { counts, events } = this.#defaults.scope
+    return { report: counts === undefined ? whole : counts.within(whole), place: events }
   }
 
   async health() {

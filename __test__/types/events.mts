@@ -30,7 +30,9 @@ cache.on('hit', 'listener')
 
 export async function scrape(): Promise<void> {
   const text: string = await cache.metrics({ format: 'prometheus' })
-  const same: string = await metrics({ format: 'prometheus' })
+  const same: string = await metrics({ format: 'prometheus', views: ['a', 'a/b'] as const })
+  // @ts-expect-error views are told as text only
+  await cache.metrics({ views: ['a'] })
   const figures: Metrics = await cache.metrics()
   const also: Metrics = await cache.metrics({})
   // @ts-expect-error an unknown format

@@ -33,6 +33,15 @@ function checkView(name) {
   if (typeof name !== 'string' || !NAMESPACE.test(name)) refuse('prefix of namespace', name, NAME_ALLOWED)
 }
 
+/** The prefixes of a view's full name, 'a/b', outermost first. */
+function viewPrefixes(name, option) {
+  const prefixes = typeof name === 'string' ? name.split('/') : []
+  if (prefixes.length === 0 || !prefixes.every((prefix) => NAMESPACE.test(prefix))) {
+    refuse(option, name, `the name of a view, '/' between those of views in views; each ${NAME_ALLOWED}`)
+  }
+  return prefixes
+}
+
 function checkBytes(bytes, name, shownValue, off) {
   const allowed = `an integer number of bytes from ${MEMORY_MIN} (64 KiB)`
   if (!Number.isSafeInteger(bytes) || bytes < MEMORY_MIN) refuse(name, shownValue, `${allowed}, or ${off}`)
@@ -132,4 +141,4 @@ function cacheOptions(options = {}, env = process.env) {
   })
 }
 
-module.exports = { CACHE_NAMES, cacheOptions, checkView }
+module.exports = { CACHE_NAMES, cacheOptions, checkView, viewPrefixes }

@@ -156,6 +156,13 @@ for (const member of ['on', 'off']) {
 }
 add('metrics', 'options of metrics', 'an object', ['prometheus', null, []], (cache, options) => cache.metrics(options))
 add('metrics', 'format', "'prometheus'", ['json', true, null], (cache, format) => cache.metrics({ format }))
+add('metrics', 'views', 'an array of names of views', ['v', {}, null], (cache, views) =>
+  cache.metrics({ format: 'prometheus', views }),
+)
+add('metrics', 'views[0]', 'the name of a view', ['', 'a b', 'a//b', '/a', 7, null], (cache, view) =>
+  cache.metrics({ format: 'prometheus', views: [view] }),
+)
+add('metrics', 'views', "absent without format: 'prometheus'", [['v']], (cache, views) => cache.metrics({ views }))
 addSaid('metrics', 'fromat', ["did you mean 'format'", 'allowed: format'], ['prometheus'], (cache, fromat) =>
   cache.metrics({ fromat }),
 )
