@@ -21,10 +21,11 @@ export interface InstrumentOptions {
  * Traces and counts a cache and its views.
  *
  * Spans: `cache.load` around each run of a loader, the parent of what the loader does, with `tidecache.namespace`,
- * `.view` and `.refresh`; one for the loader of many keys, with `.count`; `cache.invalidate` with `.mode`, `.target` (of which kinds) and `.receipt`. Hits make no
- * spans. Metrics: those of `metrics({ format: 'prometheus' })`, named so that the Collector and Prometheus translate
- * them to the same names (`tidecache.loads.started`), without its histograms; and the histogram `tidecache.load.duration`,
- * of runs of loaders by `outcome`: succeeded, failed, timed_out, abandoned.
+ * `.view` and `.refresh`; one for the loader of many keys, with `.count`; `cache.invalidate` with `.mode`, `.target`
+ * (of which kinds) and `.receipt`. Hits make no spans. Metrics: those of `metrics({ format: 'prometheus' })`, named so
+ * that the Collector and Prometheus translate them to the same names (`tidecache.loads.started`), without its
+ * histograms; and the histogram `tidecache.load.duration`, of runs of loaders by `outcome`: succeeded, failed,
+ * timed_out, abandoned.
  *
  * A cache that is instrumented again is so with the new options alone. A view that is instrumented beside its cache has
  * metrics of its own counters, and its spans are made with its own options, not with both.
