@@ -21,6 +21,8 @@ const { wrap } = require('./wrap.js')
 
 /** For lib/next: what memory alone would serve of a key now, without a promise, a count or a load. */
 const PEEK = Symbol('peek')
+/** For lib/next: `inspect`, and how long the entry is still fresh (ms). */
+const LOOK = Symbol('look')
 
 class Cache {
   #handle
@@ -148,14 +150,21 @@ class Cache {
   }
 
   async inspect(key, options) {
+    const found = await this[LOOK](key, options)
+    if (found === undefined) return undefined
+    const { tier, age, isStale, tags, bytes } = found
+    return { tier, age, state: isStale ? 'stale' : 'fresh', tags, bytes }
+  }
+
+  async [LOOK](key, options) {
     const { prefix, scope } = inspectOptions(options, this.#defaults)
     checkKey(key)
     this.#checkOpen()
     const { channel } = this.#handle
-    const { kind, tier, age, isStale, tags, bytes } = await channel.held(channel.inspect(storedKey(key, prefix)))
-    if (kind !== ANSWER.INSPECTED) return undefined
-    const own = tags.map((tag) => tagOf(tag, scope.path)).filter((tag) => tag !== undefined)
-    return { tier, age, state: isStale ? 'stale' : 'fresh', tags: own, bytes }
+    const found = await channel.held(channel.inspect(storedKey(key, prefix)))
+    if (found.kind !== ANSWER.INSPECTED) return undefined
+    const tags = found.tags.map((tag) => tagOf(tag, scope.path)).filter((tag) => tag !== undefined)
+    return { ...found, tags }
   }
 
   [PEEK](key, options) {
@@ -223,4 +232,4 @@ function createCache(options) {
   return new Cache(cacheOptions(options))
 }
 
-module.exports = { Cache, PEEK, createCache }
+module.exports = { Cache, LOOK, PEEK, createCache }

@@ -116,7 +116,7 @@ class Channel {
     return this.#answer(id)
   }
 
-  /** What is known of a key. @returns {Promise<{ kind, tier, age, isStale, bytes, tags: string[] } | { kind: MISS }>} */
+  /** What is known of a key. @returns {Promise<{ kind, tier, age, isStale, bytes, freshFor, tags: string[] } | { kind: MISS }>} */
   inspect(key) {
     const id = this.#next++
     this.#native.inspect(id, key)

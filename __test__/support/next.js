@@ -31,6 +31,8 @@ async function startSource() {
     setTimeout(() => response.end(`${name}-${versions[name] ?? 0}`), 20)
   })
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  // A test that could not be prepared must end all the same.
+  server.unref()
   return {
     url: `http://127.0.0.1:${server.address().port}`,
     queriesOf: (name) => queries[name] ?? 0,
@@ -54,13 +56,31 @@ async function run(cwd, [command, ...args], env) {
   return stdout
 }
 
-/** The application in a folder of its own, with its packages. `installer`: a command that adds two tarballs to it. */
-async function installApp(installer = NPM) {
-  const folder = adoptFolder(mkdtempSync(path.join(os.tmpdir(), 'tidecache-next-')))
-  cpSync(FIXTURE, folder, { recursive: true })
-  const { main, platforms } = pack({ out: path.join(folder, 'tarballs') })
-  await run(folder, [...installer, main, platforms[triple()]])
+/** A folder that is removed, by the test or at the end. */
+function makeFolder(name) {
+  const folder = adoptFolder(mkdtempSync(path.join(os.tmpdir(), name)))
   return { folder, remove: () => discardFolder(folder) }
+}
+
+/** The application in a folder of its own, with the tarballs that it needs, not installed. */
+function copyApp() {
+  const made = makeFolder('tidecache-next-')
+  cpSync(FIXTURE, made.folder, { recursive: true })
+  return { ...made, tarballs: pack({ out: path.join(made.folder, 'tarballs') }) }
+}
+
+/** The application with its packages, installed by npm. */
+async function installApp() {
+  const { folder, remove, tarballs } = copyApp()
+  await run(folder, [...NPM, tarballs.main, tarballs.platforms[triple()]])
+  return { folder, remove }
+}
+
+/** Tools of the tests alone, in a folder of their own. */
+async function installTools(...names) {
+  const made = makeFolder('tidecache-tools-')
+  await run(made.folder, [...NPM, '--prefix', made.folder, ...names])
+  return made
 }
 
 /** `next build`. @returns {Promise<Record<string, string>>} by route: ○ static, ◐ partly, ƒ dynamic */
@@ -102,6 +122,12 @@ class Replica {
     return response.json()
   }
 
+  async text(where) {
+    const response = await this.request(where)
+    assert.equal(response.status, 200, this.#output)
+    return response.text()
+  }
+
   /** A page: its value, its lifetime in shared caches (s), and how long the answer took (ms). */
   async page(where) {
     const began = clock()
@@ -113,8 +139,8 @@ class Replica {
     return { value, seconds: Number(seconds), kept: response.headers.get('x-nextjs-cache'), ms: clock() - began }
   }
 
-  invalidate(target) {
-    return this.json('/api/invalidate', { method: 'POST', body: JSON.stringify(target) })
+  invalidate(target, options) {
+    return this.json('/api/invalidate', { method: 'POST', body: JSON.stringify([target, options]) })
   }
 
   metrics() {
@@ -131,4 +157,4 @@ class Replica {
 
 const startReplica = (folder, env) => new Replica().start(folder, [NEXT, 'start'], env)
 
-module.exports = { NEXT, Replica, build, installApp, run, startReplica, startSource }
+module.exports = { NEXT, Replica, build, copyApp, installApp, installTools, run, startReplica, startSource }

@@ -1,8 +1,8 @@
 'use strict'
 // The page-aware cache: the cache of this package, whose reads tell the page around them and whose loaders see no request.
 
-const { PEEK, createCache: createBareCache } = require('../cache.js')
-const { cacheOptions, entryOptions } = require('../options.js')
+const { LOOK, PEEK, createCache: createBareCache } = require('../cache.js')
+const { cacheOptions, checkKey, checkKeys, entryOptions } = require('../options.js')
 const { checkFunction } = require('../options/check.js')
 const { optional } = require('./host.js')
 const { loadApart } = require('./loader.js')
@@ -31,31 +31,34 @@ class PageCache {
   /** The entries of a version, as a page looks at them. */
   #source(version) {
     const given = version === undefined ? undefined : { version }
-    const peek = (key) => {
-      const found = this.#cache[PEEK](key, given)
-      return found === undefined ? undefined : new Sight(found)
-    }
-    return { cache: this.#cache, version, peek, inspect: (key) => this.#cache.inspect(key, given) }
+    const peek = (key) => Sight.of(() => this.#cache[PEEK](key, given))
+    return { cache: this.#cache, version, peek, look: (key) => this.#cache[LOOK](key, given) }
   }
 
   #inPage(keys, options, read) {
-    const policy = entryOptions(options, this.#defaults)
-    return readInPage(this.#source(policy.version), keys, policy, read)
+    const termsOf = () => {
+      const { ttl, staleWhileRevalidate, version } = entryOptions(options, this.#defaults)
+      return { source: this.#source(version), ttl, staleWhileRevalidate }
+    }
+    return readInPage(keys, termsOf, read)
   }
 
   async getOrSet(key, loader, options) {
+    checkKey(key)
     checkFunction(loader, 'loader')
     const apart = (context) => loadApart(key, () => loader(context))
     return this.#inPage([key], options, () => this.#cache.getOrSet(key, apart, options))
   }
 
   async getOrSetMany(keys, loadMissing, options) {
+    checkKeys(keys)
     checkFunction(loadMissing, 'loadMissing')
     const apart = (missing, context) => loadApart(missing.join(', '), () => loadMissing(missing, context))
     return this.#inPage(keys, options, () => this.#cache.getOrSetMany(keys, apart, options))
   }
 
   async get(key, options) {
+    checkKey(key)
     return this.#inPage([key], options, () => this.#cache.get(key, options))
   }
 

@@ -10,7 +10,7 @@
 //   anywhere else                             nothing: requests, actions, route handlers, scripts
 
 const { optional, required, whereabouts } = require('./host.js')
-const { NEVER, tagOfSight } = require('./tags.js')
+const { NEVER, areSame, tagOfSights } = require('./tags.js')
 
 /** Below it `'use cache'` refuses to be prerendered. Its tags end a page with its entry, whatever this says. */
 const LEAST_EXPIRE = 300
@@ -18,7 +18,7 @@ const LEAST_EXPIRE = 300
 const MOST_TAGS = 128
 const TAG_LENGTH = 256
 /** Reads until a value and an entry are known to belong together. */
-const ATTEMPTS = 4
+const ATTEMPTS = 3
 /** For a page whose value is not stored: Next may keep it, and makes it anew at each request all the same. */
 const NOT_KEPT = { seconds: 1, staleSeconds: 0, tags: [NEVER] }
 
@@ -38,7 +38,8 @@ function markUseCache({ seconds, staleSeconds, tags }) {
 
 async function markPrerender({ seconds, tags }) {
   const marker = required('next/cache', 'unstable_cache')
-  await marker(async () => 0, ['tidecache', String(seconds), ...tags], { revalidate: seconds, tags })()
+  // One key for all: what it holds is of no use, and each key is a file.
+  await marker(async () => 0, ['tidecache'], { revalidate: seconds, tags })()
 }
 
 /** `ttl: 0`, or a value that could not be stored: the page is for one request. */
@@ -63,58 +64,57 @@ async function untilRequested({ work, unit }) {
 /**
  * A read, and what it means for the page around it.
  *
- * @param {object} source { peek(key), inspect(key) } of the cache, for the version that is read
  * @param {string[]} keys
- * @param {{ ttl: number, staleWhileRevalidate: number }} policy ms, as the reader wants it
+ * @param {() => { source: object, ttl: number, staleWhileRevalidate: number }} termsOf how the reader wants it, ms; and
+ *   where: { cache, version, peek(key), look(key) }. Asked where it matters
  * @param {() => Promise<unknown>} read
  */
-async function readInPage(source, keys, policy, read) {
+async function readInPage(keys, termsOf, read) {
   const place = whereabouts()
-  if (place?.unit === undefined) return read()
+  if (place?.unit === undefined || keys.length === 0) return read()
   const mark = MARK[place.unit.type]
   if (mark === undefined) {
     await untilRequested(place)
     return read()
   }
-  if (policy.ttl === 0) {
+  const terms = termsOf()
+  if (terms.ttl === 0) {
     await markNotKept(place, 0)
     return read()
   }
-  const { value, seen } = await readAndSee(source, keys, read)
+  const { value, seen } = await readAndSee(terms.source, keys, read)
   if (seen === undefined) await markNotKept(place)
-  else await mark(termsOf(source, keys, policy, seen))
+  else await mark(lifeOf(keys, terms, seen))
   return value
 }
 
 /**
  * The value, and the entries that it came from: those that memory has before the read and after it.
  *
- * @returns {Promise<{ value: unknown, seen?: { sight: object, tags: string[] }[] }>} not `seen`: it is not stored
+ * @returns {Promise<{ value: unknown, seen?: { sights: object[], entries: object[] } }>} not `seen`: it is not stored
  */
 async function readAndSee(source, keys, read) {
   for (let attempt = 1; ; attempt++) {
     const before = keys.map(source.peek)
     const value = await read()
-    const after = keys.map(source.peek)
+    const sights = keys.map(source.peek)
     // A value just loaded is on its way to the tiers: this waits for it.
-    const entries = await Promise.all(keys.map(source.inspect))
+    const entries = await Promise.all(keys.map(source.look))
     if (entries.includes(undefined)) return { value }
-    if (after.every((sight, n) => sight?.isOf(before[n]))) {
-      return { value, seen: after.map((sight, n) => ({ sight, tags: entries[n].tags })) }
-    }
+    if (areSame(before, sights)) return { value, seen: { sights, entries } }
     if (attempt === ATTEMPTS) return { value }
   }
 }
 
 /** How long the page may be kept, and by what names it ends. */
-function termsOf(source, keys, { ttl, staleWhileRevalidate }, seen) {
-  const ages = seen.map(({ sight }) => (sight.isStale ? ttl : sight.age))
-  const own = seen.map(({ sight }, n) => tagOfSight(source, keys[n], sight))
-  const given = seen.flatMap(({ tags }) => tags).filter(isFine)
+function lifeOf(keys, { source, ttl, staleWhileRevalidate }, { sights, entries }) {
+  // The writer's ttl counts, and the reader's; what is stale is to be replaced soon.
+  const left = entries.map(({ age, freshFor, isStale }) => (isStale ? 0 : Math.min(freshFor, ttl - age)))
+  const tags = entries.flatMap((entry) => entry.tags).filter(isFine)
   return {
-    seconds: Math.max(1, Math.floor((ttl - Math.max(0, ...ages)) / 1_000)),
+    seconds: Math.max(1, Math.floor(Math.min(...left) / 1_000)),
     staleSeconds: Math.floor(staleWhileRevalidate / 1_000),
-    tags: [...new Set([...own, ...given])].slice(0, MOST_TAGS),
+    tags: [tagOfSights(source, keys, sights), ...new Set(tags)].slice(0, MOST_TAGS),
   }
 }
 

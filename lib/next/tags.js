@@ -17,26 +17,42 @@ const MOST = 20_000
 const ours = `${PREFIX}${randomBytes(9).toString('base64url')}.`
 /** The tag of an entry that does not exist. */
 const NEVER = `${PREFIX}never`
+/** How long a look may take to tell when an entry was stored, ms; and how often it is tried. */
+const BLUR = 0.5
+const LOOKS = 5
 const WATCHED = Symbol.for('tidecache.pages')
 
-/** By tag: the entry, how to look at it, and where the tag is noted. */
+/** By tag: the entries as they were, how to look at them, and where the tag is noted. */
 const named = new Map()
-/** By cache: tags by key and version. */
+/** By cache: tags by version and keys. */
 const tagsOf = new WeakMap()
 let last = 0
 
 /** An entry of memory as it was seen. */
 class Sight {
-  constructor({ age, isStale }) {
-    this.age = age
+  /**
+   * @param {() => { age: number, isStale: boolean } | undefined} peek
+   * @returns {Sight | undefined} undefined: there is none, or this thread was held up, so that its age says nothing
+   */
+  static of(peek) {
+    for (let attempt = 0; attempt < LOOKS; attempt++) {
+      const before = performance.now()
+      const found = peek()
+      if (found === undefined) return undefined
+      if (performance.now() - before <= BLUR) return new Sight(before - found.age, found.isStale)
+    }
+    return undefined
+  }
+
+  /** @param {number} since when it was stored, known to a millisecond and BLUR */
+  constructor(since, isStale) {
+    this.since = since
     this.isStale = isStale
-    /** When it was stored; `age` is in whole milliseconds. */
-    this.since = performance.now() - age
   }
 
   /** Whether both are the same entry. */
   isOf(other) {
-    return other !== undefined && Math.abs(this.since - other.since) < 1.1
+    return other !== undefined && Math.abs(this.since - other.since) < 1 + BLUR
   }
 }
 
@@ -47,26 +63,39 @@ function forget(tag) {
   entry.tags.delete(entry.name)
 }
 
-/** The tag of an entry; an entry that took the place of another has another tag. */
-function tagOfSight({ cache, version, peek }, key, sight) {
+/**
+ * The tag of the entries of a read; entries that took the place of others have another.
+ *
+ * @param {object} source as `readInPage` takes it
+ * @param {string[]} keys
+ * @param {Sight[]} sights of the keys
+ */
+function tagOfSights({ cache, version, peek }, keys, sights) {
   if (!tagsOf.has(cache)) tagsOf.set(cache, new Map())
   const tags = tagsOf.get(cache)
-  const name = JSON.stringify([key, version])
+  const name = JSON.stringify([version, ...keys])
   const known = tags.get(name)
-  if (known !== undefined && named.get(known).sight.isOf(sight)) return known
+  if (known !== undefined && areSame(named.get(known).sights, sights)) return known
   forget(known)
   const tag = ours + (++last).toString(36)
   tags.set(name, tag)
-  named.set(tag, { sight, look: () => peek(key), tags, name })
+  named.set(tag, { sights, look: () => keys.map(peek), tags, name })
   if (named.size > MOST) forget(named.keys().next().value)
   return tag
+}
+
+/** Whether all are there, and each is the entry that it was. */
+function areSame(before, now) {
+  return now.every((sight, n) => sight?.isOf(before[n]))
 }
 
 /** What Next is told of such a tag: since when a page with it is expired (not later than now), or stale. */
 function stateOf(tag) {
   const entry = named.get(tag)
-  const sight = entry?.look()
-  if (sight?.isOf(entry.sight)) return sight.isStale ? { stale: Infinity } : undefined
+  const now = entry?.look()
+  if (now !== undefined && areSame(entry.sights, now)) {
+    return now.some(({ isStale }) => isStale) ? { stale: Infinity } : undefined
+  }
   // Should clocks disagree so much that the page looks younger than now, it is stale at least.
   return { expired: performance.timeOrigin + performance.now(), stale: Infinity }
 }
@@ -82,4 +111,4 @@ function watchPages() {
   table[WATCHED] = true
 }
 
-module.exports = { NEVER, Sight, tagOfSight, watchPages }
+module.exports = { NEVER, Sight, areSame, tagOfSights, watchPages }

@@ -1,0 +1,75 @@
+'use strict'
+// `tidecache/next` in an application without `cacheComponents`, whose pages Next.js keeps (ISR).
+
+const assert = require('node:assert/strict')
+const { mkdirSync, readFileSync, writeFileSync } = require('node:fs')
+const path = require('node:path')
+const { test } = require('node:test')
+const { blocksOf } = require('./support/docs/blocks.js')
+const { eventually, sleep } = require('./support/kit.js')
+const { run } = require('./support/next.js')
+const { testApplication, world } = require('./support/next-cases.js')
+
+const PAGE = path.join(__dirname, '..', 'docs', 'nextjs.md')
+/** What stands for the reader's database. */
+const WORLD = `
+interface Table<Row> { find(id: unknown): Promise<Row | null>; update(id: unknown, change: Partial<Row>): Promise<Row> }
+declare const db: { products: Table<{ name: string }>; carts: Table<{ items: string[] }> }`
+
+testApplication('isr', () => {
+  test('the calls of the package itself tell the page nothing: it stays as it was built', async () => {
+    const { value } = await world.b.page('/bare')
+    world.source.change('bare')
+    await world.a.invalidate({ tag: 'bare' })
+    await sleep(200)
+
+    const page = await world.b.page('/bare')
+
+    assert.equal(page.value, value)
+    assert.equal(page.seconds, 31_536_000)
+  })
+
+  test('mode stale: the page is served once more, and made anew meanwhile', async () => {
+    await world.b.page('/forced')
+    const value = world.source.change('forced')
+    await world.a.invalidate({ tag: 'forced' }, { mode: 'stale' })
+
+    await eventually(async () => (await world.b.page('/forced')).value === value, 5_000, 'the new page')
+  })
+
+  test('revalidateTag of Next.js reaches the page by the tags of the entry', async () => {
+    await eventually(async () => (await world.a.page('/forced')).kept === 'HIT', 2_000, 'the page is kept')
+
+    await world.a.request('/api/revalidate?tag=forced', { method: 'POST' })
+
+    assert.notEqual((await world.a.page('/forced')).kept, 'HIT')
+  })
+
+  test('a page with ttl 0 is made for each request', async () => {
+    await world.a.page('/never')
+    const value = world.source.change('never')
+
+    assert.equal((await world.a.page('/never')).value, value)
+  })
+
+  test('in the edge runtime a call says that it cannot work there', async () => {
+    const text = await (await world.a.request('/api/edge')).text()
+
+    assert.match(text, /^getOrSet\(\) of tidecache was called in a bundle for the edge runtime/)
+  })
+})
+
+test('the code of docs/nextjs.md compiles in the application', async () => {
+  const folder = path.join(world.app.folder, 'docs')
+  for (const { lang, code } of blocksOf(readFileSync(PAGE, 'utf8')).filter(({ lang }) => lang !== 'text')) {
+    const [, name] = code.match(/^\/\/ (\S+)$/m)
+    assert.equal(lang, 'tsx')
+    mkdirSync(path.dirname(path.join(folder, name)), { recursive: true })
+    writeFileSync(path.join(folder, name), code)
+  }
+  writeFileSync(path.join(folder, 'world.d.ts'), WORLD)
+  const options = { extends: '../tsconfig.json', include: ['**/*', '../next-env.d.ts'], exclude: [] }
+  writeFileSync(path.join(folder, 'tsconfig.json'), JSON.stringify(options))
+
+  await run(world.app.folder, [process.execPath, 'node_modules/typescript/bin/tsc', '-p', 'docs'])
+})
