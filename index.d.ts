@@ -75,6 +75,11 @@ export interface Cache {
    */
   getOrSetMany<K extends string, T>(
     keys: readonly K[],
+    loadMissing: (keys: K[], context: LoadContext) => ReadonlyMap<K, T> | PromiseLike<ReadonlyMap<K, T>>,
+    options?: EntryOptions,
+  ): Promise<Map<K, T>>
+  getOrSetMany<K extends string, T>(
+    keys: readonly K[],
     loadMissing: ManyLoader<K, T>,
     options?: EntryOptions,
   ): Promise<Map<K, T>>

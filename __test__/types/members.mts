@@ -68,6 +68,10 @@ export async function many(): Promise<void> {
 
   // Keys as literals.
   const keys = ['build:1', 'build:2'] as const
+  const literalMap = await cache.getOrSetMany(keys, async (missing) => {
+    return new Map(await Promise.all(missing.map(async (key) => [key, build.name] as const)))
+  })
+  same<typeof literalMap, Map<(typeof keys)[number], string>>(true)
   const literal = await cache.getOrSetMany(keys, async () => ({ 'build:1': build }))
   same<typeof literal, Map<'build:1' | 'build:2', Build>>(true)
   interface Rows {
