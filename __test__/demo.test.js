@@ -1,5 +1,5 @@
 'use strict'
-// `npm start`: the demonstration tells the truth, with a Redis of its own, with a given one, and without any.
+// `npm run demo`: the demonstration tells the truth, with a Redis of its own, with a given one, and without any.
 
 const assert = require('node:assert/strict')
 const { execFile } = require('node:child_process')

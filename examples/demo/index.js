@@ -1,8 +1,8 @@
 'use strict'
-// `npm start`: what the package does, shown on a real Postgres (embedded) and, where there is one, a real Redis.
+// `npm run demo`: what the package does, shown on a real Postgres (embedded) and, where there is one, a real Redis.
 //
-//   npm start                      for people
-//   npm start --silent -- --json   for machines: one JSON object
+//   npm run demo                         for people
+//   npm run --silent demo -- --json      for machines: one JSON object
 //
 // The exit code is 0 if every count was what the story claims, else 1.
 
@@ -126,7 +126,7 @@ async function cleanUp() {
 // What was started ends with this process, however it ends; these ends are no errors.
 process.once('SIGINT', () => process.exit(130))
 process.once('SIGTERM', () => process.exit(143))
-process.stdout.on('error', () => process.exit(0)) // nobody reads on: `npm start | head`
+process.stdout.on('error', () => process.exit(0)) // nobody reads on: `npm run demo | head`
 
 run()
   .then(conclude)

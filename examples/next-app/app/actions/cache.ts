@@ -1,0 +1,16 @@
+'use server'
+
+import { invalidate } from 'tidecache/next'
+import { currentUser } from '../../lib/session'
+import { simulateVisitors } from '../../lib/traffic'
+
+/** For administrators: nothing that is cached is served any more, in any replica. */
+export async function invalidateAll() {
+  const user = await currentUser()
+  if (user?.isAdmin) await invalidate({ all: true })
+}
+
+/** Returns at once; the visitors stay for half a minute. */
+export async function simulate() {
+  simulateVisitors()
+}

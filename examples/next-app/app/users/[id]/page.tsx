@@ -1,0 +1,44 @@
+import type { Metadata } from 'next'
+import { notFound } from 'next/navigation'
+import { connection } from 'next/server'
+import { BuildGrid } from '../../../components/build-card'
+import { ReadsOfPage } from '../../../components/reads'
+import { plural } from '../../../lib/format'
+import { idOf } from '../../../lib/input'
+import { Reads } from '../../../lib/reads'
+import { currentUser } from '../../../lib/session'
+import { getBuildsByUser, getBuildsLikedByUser } from '../../../services/build.cache'
+import { getUser } from '../../../services/user.cache'
+
+export const metadata: Metadata = { title: 'Player' }
+
+export default async function Page({ params }: PageProps<'/users/[id]'>) {
+  await connection()
+  const reads = new Reads()
+  const id = idOf((await params).id)
+  const user = id === undefined ? null : await getUser(id, reads.next())
+  if (user === null) notFound()
+  const [builds, liked, viewer] = await Promise.all([
+    getBuildsByUser(user.id, reads.next()),
+    getBuildsLikedByUser(user.id, reads.next()),
+    currentUser(),
+  ])
+  const isSelf = viewer?.id === user.id
+  return (
+    <>
+      <h1>{isSelf ? `${user.name}, that is you` : user.name}</h1>
+      <p className="lead">
+        {plural(builds.length, 'build')}, {plural(liked.length, 'like')} given.
+      </p>
+      <section aria-labelledby="own">
+        <h2 id="own">Builds</h2>
+        <BuildGrid builds={builds} nothing="None yet." />
+      </section>
+      <section aria-labelledby="liked">
+        <h2 id="liked">Liked</h2>
+        <BuildGrid builds={liked} nothing="None yet." />
+      </section>
+      <ReadsOfPage reads={reads.all} />
+    </>
+  )
+}
