@@ -1,0 +1,110 @@
+'use strict'
+// `npm run load`: the example application in two replicas on one Redis and one Postgres, under a mix of requests by
+// Zipf's law with two changes in a hundred; without the cache, then with it. Prints figures and what must hold of them.
+//
+//   npm run load                          a minute each, after every page was asked for once
+//   npm run load -- --seconds 20 --in-flight 2
+//   npm run load -- --write               keeps the report in docs/load.md and docs/load.svg
+//
+// The exit code is 0 if all that must hold does, else 1.
+
+const { writeFileSync } = require('node:fs')
+const os = require('node:os')
+const path = require('node:path')
+const { parseArgs } = require('node:util')
+const { preparations } = require('./lib/next-app.js')
+const { ROOT, fail, runSteps } = require('./lib/run.js')
+const { BUILDS, CHANGES, EXPONENT } = require('./load/mix.js')
+const { chartOf, figuresOf, markdownTable, rowsOf, textTable, verdictsOf } = require('./load/report.js')
+const { runLoad } = require('./load/run.js')
+
+const OPTIONS = {
+  seconds: { type: 'string', default: '60' },
+  'in-flight': { type: 'string', default: '2' },
+  write: { type: 'boolean', default: false },
+}
+
+function readOptions() {
+  const { values } = parseArgs({ options: OPTIONS })
+  const count = (name) => {
+    const value = Number(values[name])
+    if (!Number.isInteger(value) || value < 1)
+      throw new Error(`--${name} is a whole number from 1, not ${values[name]}`)
+    return value
+  }
+  return { seconds: count('seconds'), inFlight: count('in-flight'), isKept: values.write }
+}
+
+const number = (value) => value.toLocaleString('en')
+
+/** One line that is written over where it can be, else one in ten seconds. */
+function progress(title, seconds) {
+  const { isTTY } = process.stdout
+  let told = 0
+  return (at, done, all) => {
+    const when =
+      at === undefined
+        ? `warming up, ${number(done)} of ${number(all)}`
+        : `${Math.round(at)} of ${seconds} s, ${number(done)}`
+    const text = `  ${title}: ${when} requests`
+    if (isTTY) process.stdout.write(`\r\u001b[K${text}`)
+    else if (told++ % 10 === 0) console.log(text)
+  }
+}
+
+async function measure(title, hasCache, { seconds, inFlight }) {
+  console.log(`\n▶ ${title}: two replicas, Redis and Postgres are started`)
+  const notes = await runLoad({ hasCache, seconds, inFlight, tell: progress(title, seconds) })
+  if (process.stdout.isTTY) process.stdout.write('\r\u001b[K')
+  return figuresOf(notes)
+}
+
+function documentOf({ rows, verdicts, withCache, seconds, inFlight }) {
+  const [cpu] = os.cpus()
+  const holds = verdicts.map(([text, isMet]) => `- ${isMet ? '' : 'NOT MET: '}${text}`).join('\n')
+  return `# Under load
+
+**TL;DR** The [example application](../examples/next-app/README.md) in two replicas, with the cache and without it, under the same
+requests. Written by \`npm run load -- --write\`.
+
+![The table below as bars](load.svg)
+
+${markdownTable(rows)}
+
+${holds}
+
+## How it is measured
+
+- Two processes of \`next start\` on one Redis and one Postgres, all on one machine with the program that asks: ${os.cpus().length} cores
+  (${cpu.model.trim()}), Node.js ${process.versions.node}, ${new Date().toISOString().slice(0, 10)}. They share the cores, so the requests/s are
+  the machine's, and "without the cache" pays for Postgres on the same cores.
+- ${inFlight} requests in flight to each replica, each followed by the next: ${seconds} s that count, after each replica was asked for
+  every page once (${withCache.requests.toLocaleString('en')} requests with the cache, ${withCache.changes.toLocaleString('en')} of them changes).
+- Pages of ${BUILDS.toLocaleString('en')} builds by Zipf's law (exponent ${EXPONENT}) make up 75 %, lists with filters and pages 22 %, the page of classes 3 %.
+  A page makes two to four reads.
+- ${100 * CHANGES} % of the requests change something, by the application's own server actions: 75 % like, 20 % update a build, 5 % create or delete
+  one. Each invalidates what it must: a new build makes every list new.
+- Without the cache means \`TIDECACHE_DISABLED=1\`: each read runs its loader, and callers of one key at one time in one process still share it.
+- "As the page waits for it" is measured in the page's code, from the call of \`getOrSet\` to its value: decoding is in it, and so is
+  the wait for a busy event loop. "In the cache itself" is what \`metrics()\` tells.
+`
+}
+
+async function main() {
+  const options = readOptions()
+  if (!(await runSteps(preparations()))) return
+  const without = await measure('without the cache', false, options)
+  const withCache = await measure('with the cache', true, options)
+  const rows = rowsOf(without, withCache)
+  const verdicts = verdictsOf(without, withCache)
+  console.log(`\n${textTable(rows)}\n`)
+  for (const [text, isMet] of verdicts) console.log(`  ${isMet ? '✔' : '✖'} ${text}`)
+  if (options.isKept) {
+    writeFileSync(path.join(ROOT, 'docs', 'load.md'), documentOf({ rows, verdicts, withCache, ...options }))
+    writeFileSync(path.join(ROOT, 'docs', 'load.svg'), chartOf(without, withCache))
+    console.log('\n  kept in docs/load.md and docs/load.svg')
+  }
+  if (!verdicts.every(([, isMet]) => isMet)) process.exitCode = 1
+}
+
+main().catch(fail)
