@@ -15,6 +15,7 @@ use super::Engine;
 use crate::journal::Order;
 use crate::key::{Kind, Mode, NameHash, Push};
 use crate::link::Link;
+use crate::notice::Change;
 use crate::redis::fault::{fault_of, Fault};
 use crate::redis::script::{Script, ScriptCall};
 use crate::redis::session::Session;
@@ -144,10 +145,26 @@ impl Engine {
         Err(last)
     }
 
+    /// Runs the scripts. What Redis refuses (a right that is missing, a value of another type) becomes the invalidation of
+    /// the namespace, which includes it: noted for ever, it would keep this process from Redis.
     async fn apply(&self, orders: &[Order], session: &Arc<Session>, time: std::time::Duration) -> Result<(), Fault> {
+        let mut budget = Budget::new(time);
+        match self.run(orders, session, &mut budget).await {
+            Err(Fault::Refused(why)) if orders.iter().any(|order| order.push.kind != Kind::Namespace) => {
+                let whole = [self.whole_of(orders)];
+                self.run(&whole, session, &mut budget).await?;
+                self.bump_all(&whole);
+                self.warn_of_refusal(&why);
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    async fn run(&self, orders: &[Order], session: &Arc<Session>, budget: &mut Budget) -> Result<(), Fault> {
         let calls: Vec<ScriptCall> = orders.iter().map(|order| self.script_for(order)).collect();
         let sent = self.now();
-        let result = session.data.scripts(&calls, &mut Budget::new(time)).await;
+        let result = session.data.scripts(&calls, budget).await;
         let fault = match result {
             Ok(replies) => {
                 self.note_own_rules(orders, &replies);
@@ -161,6 +178,26 @@ impl Engine {
                 self.redis_failed(session, &fault);
                 Err(fault)
             }
+        }
+    }
+
+    /// The invalidation of the namespace, which includes them all.
+    fn whole_of(&self, orders: &[Order]) -> Order {
+        let push = Push {
+            name: self.namespace.whole(),
+            kind: Kind::Namespace,
+            mode: Mode::Remove,
+        };
+        let settle = orders.iter().map(|order| order.settle).max().unwrap_or_default();
+        Order { settle, ..push.into() }
+    }
+
+    fn warn_of_refusal(&self, why: &str) {
+        if !self.has_told_refusal.swap(true, SeqCst) {
+            self.tell(Change::Warning(format!(
+                "Redis refuses an invalidation ({why}); all entries of the namespace are invalidated instead, now and \
+                 whenever it does so again. `npx tidecache doctor` tells which rights are missing"
+            )));
         }
     }
 

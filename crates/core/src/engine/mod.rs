@@ -77,6 +77,8 @@ pub struct Engine {
     longest_hard_ttl: AtomicU64,
     /// Invalidations that were asked for and have no receipt yet.
     invalidating: AtomicU64,
+    /// Once is enough: it is the same right each time.
+    has_told_refusal: AtomicBool,
     watchers: Watchers,
     closed: AtomicBool,
     myself: Weak<Engine>,
@@ -121,6 +123,7 @@ impl Engine {
             longest_hard_ttl: AtomicU64::new(0),
             metrics: Metrics::default(),
             invalidating: AtomicU64::new(0),
+            has_told_refusal: AtomicBool::new(false),
             watchers: Watchers::default(),
             closed: AtomicBool::new(false),
             myself: myself.clone(),

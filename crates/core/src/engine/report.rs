@@ -49,6 +49,9 @@ impl Engine {
             Ok(_) => {
                 let taken = self.now() - sent;
                 link.note_latency(taken);
+                if !self.journal.is_empty() {
+                    return Health::Degraded("invalidations are queued that Redis has not taken".into());
+                }
                 Health::Ok(Duration::from_nanos(taken), self.coherence())
             }
             Err(fault) => Health::Degraded(fault.to_string()),
