@@ -11,7 +11,7 @@ const { open } = require('./support/setups.js')
 describe('rights', () => {
   for (const [right, target, options] of [
     ['zadd', { pattern: 'user:*' }],
-    ['zrevrangebyscore', { pattern: 'user:*' }],
+    ['zremrangebyscore', { pattern: 'user:*' }],
     ['setrange', 'user:1', { mode: 'stale' }],
   ]) {
     const what = `${JSON.stringify(target)}${options === undefined ? '' : ` in mode ${options.mode}`}`

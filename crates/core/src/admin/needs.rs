@@ -29,7 +29,6 @@ pub const APPLICATION: &[&str] = &[
     "+zscore",
     "+zrevrange",
     "+zrangebyscore",
-    "+zrevrangebyscore",
     "+zremrangebyscore",
 ];
 
@@ -131,7 +130,6 @@ pub const TRIALS: &[Trial] = &[
     sorted("zscore", &["ZSCORE", "doctor"]),
     sorted("zrevrange", &["ZREVRANGE", "0", "0"]),
     sorted("zrangebyscore", &["ZRANGEBYSCORE", "-inf", "+inf"]),
-    sorted("zrevrangebyscore", &["ZREVRANGEBYSCORE", "+inf", "-inf"]),
     sorted("zremrangebyscore", &["ZREMRANGEBYSCORE", "-inf", "+inf"]),
     // The tool's own.
     alone("scan", &["SCAN", "0", "COUNT", "1"]),

@@ -19,16 +19,20 @@ if ARGV[3] ~= '0' then
   waits = math.max(waits, ends)
   redis.call('ZADD', KEYS[2], number, 'w' .. text(ends) .. ' ' .. string.sub(ARGV[1], 2))
 end
-write(KEYS[1], ARGV[2], removed, staled, wait, number, waits)
-local life = redis.call('PTTL', KEYS[1])
+local life = math.max(redis.call('PTTL', KEYS[1]), tonumber(ARGV[2]))
 local old = now() - math.max(life, tonumber(ARGV[5])) * 1000
 local beyond = redis.call('ZREVRANGE', KEYS[2], ARGV[4], ARGV[4], 'WITHSCORES')
 if beyond[2] then old = math.max(old, tonumber(beyond[2])) end
-local cut = redis.call('ZREVRANGEBYSCORE', KEYS[2], text(old), '-inf', 'WITHSCORES', 'LIMIT', 0, 1)
-if cut[2] then floor = math.max(floor, tonumber(cut[2])) end
+local cut = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', text(old), 'WITHSCORES')
+for at = 1, #cut, 2 do
+  floor = math.max(floor, tonumber(cut[at + 1]))
+  -- Whom it was for is forgotten: until then nothing is kept.
+  wait = math.max(wait, tonumber(string.match(cut[at], '^w(%d+) ')) or 0)
+end
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', text(old))
 redis.call('ZADD', KEYS[2], text(floor), 'floor')
 redis.call('PEXPIRE', KEYS[2], text(life))
+write(KEYS[1], ARGV[2], removed, staled, wait, number, waits)
 redis.call('SET', KEYS[3], '')
 redis.call('DEL', KEYS[3])
 return number
