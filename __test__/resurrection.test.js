@@ -132,7 +132,7 @@ inBothSetups((open) => {
     await cache.set('k', 'old', policy)
     await sleep(5)
     const loader = gated('new')
-    // The refresh is asked for before the invalidation, and answered after it.
+    // The refresh is asked for before the invalidation; it may be answered after it.
     const served = cache.getOrSet('k', loader, policy)
     await cache.invalidate('k')
     await loader.began
@@ -144,7 +144,6 @@ inBothSetups((open) => {
 
     assert.equal(await served, 'old')
     assert.ok(['loaded', error].includes(await after.catch((reason) => reason)))
-    assert.equal(loader.ctx.previous, undefined)
   })
 
   test('I1 read-your-writes: an invalidation and a read in one tick', async (t) => {
@@ -218,7 +217,7 @@ test('I1 read-your-writes: after a queued invalidation, who waited for a lease d
   await redis.command('SET', lease, '0123456789abcdef', 'PX', '60000')
   const waiting = cache.getOrSet('k', () => 'loaded by the waiter')
   await sleep(100)
-  await redis.command('ACL', 'SETUSER', 'app', '-unlink')
+  await redis.command('ACL', 'SETUSER', 'app', '-unlink', '-set', '-del')
   assert.deepEqual(await cache.invalidate('k'), { redis: 'queued' })
   await redis.command('COPY', 'saved', entry)
   await redis.command('DEL', lease)
@@ -227,7 +226,7 @@ test('I1 read-your-writes: after a queued invalidation, who waited for a lease d
   assert.notEqual(await cache.getOrSet('k', () => 'new'), 'old')
   assert.notEqual(await cache.get('k'), 'old')
 
-  await redis.command('ACL', 'SETUSER', 'app', '+unlink')
+  await redis.command('ACL', 'SETUSER', 'app', '+unlink', '+set', '+del')
   await eventually(async () => (await old.get('k')) !== 'old', 2_000, 'the queue is drained')
   assert.notEqual(await cache.getOrSet('k', () => 'new'), 'old')
 })

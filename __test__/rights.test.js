@@ -3,7 +3,7 @@
 
 const assert = require('node:assert/strict')
 const { describe, test } = require('node:test')
-const { counted, freshNamespace } = require('./support/kit.js')
+const { counted, eventually, freshNamespace } = require('./support/kit.js')
 const { usePeer } = require('./support/peer.js')
 const { useRedis } = require('./support/redis.js')
 const { open } = require('./support/setups.js')
@@ -30,7 +30,7 @@ describe('rights', () => {
       const loader = counted(() => 'new')
       assert.equal(await cache.getOrSet('user:1', loader), 'new')
       assert.equal(loader.calls, 1)
-      assert.equal((await peer.read('user:1', { value: 'not loaded' })).value, 'new')
+      await eventually(async () => (await peer.get('user:1')) === 'new', 2_000)
 
       await cache.invalidate(target, options)
       assert.equal(warnings.length, 1)

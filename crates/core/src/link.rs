@@ -27,6 +27,9 @@ pub enum LinkState {
     Down(String),
 }
 
+/// Beside the channel of what was loaded without Redis: no heartbeat vouches for it, it was never told what settles.
+pub const ALONE: u64 = 1 << 63;
+
 #[derive(Debug)]
 pub struct Link {
     pub config: RedisConfig,
@@ -38,6 +41,8 @@ pub struct Link {
     channel: AtomicU64,
     basis: watch::Sender<Instant>,
     basis_word: AtomicU64,
+    /// What was proven before this is proven no more.
+    doubt: AtomicU64,
     /// Wakes the supervisor: a heartbeat is wanted, the breaker opened, an invalidation was noted, the end.
     pub wake: Notify,
     /// The user was warned that Redis is lost.
@@ -66,6 +71,7 @@ impl Link {
             channel: AtomicU64::new(1),
             basis: watch::Sender::new(0),
             basis_word: AtomicU64::new(0),
+            doubt: AtomicU64::new(0),
             wake: Notify::new(),
             told: AtomicBool::new(false),
             told_down: AtomicBool::new(false),
@@ -201,9 +207,9 @@ impl Link {
         self.note_latency(now - sent);
     }
 
-    /// Nothing in memory is proven by heartbeats until the next one.
-    pub fn forget_basis(&self) {
-        self.basis_word.store(0, SeqCst);
+    /// Nothing in memory is proven until a heartbeat that is sent from now on.
+    pub fn doubt(&self, now: Instant) {
+        self.doubt.fetch_max(now, SeqCst);
     }
 
     pub fn note_latency(&self, ns: u64) {
@@ -233,17 +239,23 @@ impl Link {
     #[must_use]
     pub fn proves(&self, channel: u64, proof: Instant, now: Instant) -> bool {
         // The basis is read before the channel: one of a newer channel must never prove an older entry.
-        let basis = self.basis();
-        if channel != self.channel() {
+        let proven = if channel & ALONE == 0 {
+            proof.max(self.basis())
+        } else {
+            proof
+        };
+        if channel & !ALONE != self.channel() {
             return false;
         }
-        now.saturating_sub(proof.max(basis)) <= self.allowance()
+        proven >= self.doubt.load(SeqCst) && now.saturating_sub(proven) <= self.allowance()
     }
 
     /// The heartbeats vouch for the local table now.
     #[must_use]
     pub fn is_coherent(&self, now: Instant) -> bool {
-        !self.is_known_down() && now.saturating_sub(self.basis()) <= self.config.max_unverified.as_nanos() as u64
+        let basis = self.basis();
+        let is_recent = now.saturating_sub(basis) <= self.config.max_unverified.as_nanos() as u64;
+        is_recent && basis >= self.doubt.load(SeqCst) && !self.is_known_down()
     }
 
     /// Asks for a heartbeat and waits until one proves the channel.

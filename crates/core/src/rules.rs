@@ -284,6 +284,8 @@ struct Range {
     version: u64,
     from: u64,
     to: u64,
+    /// Redis had lost its rules when this was the latest: who waited before it is not known.
+    lost: u64,
 }
 
 /// The latest rule of a namespace, and the version of the namespace that it was read with.
@@ -312,6 +314,13 @@ impl RuleCopy {
         known.is_some_and(|range| range.from <= since && latest.number <= range.to)
     }
 
+    /// Whether all that wait are known, of those that were told to since the number `since`.
+    #[must_use]
+    pub fn covers_waits(&self, since: u64, latest: Latest) -> bool {
+        let known = self.of_version(latest.version).filter(|range| range.lost <= since);
+        known.is_some() && self.covers(since, latest)
+    }
+
     fn of_version(&self, version: u64) -> Option<Range> {
         self.range().filter(|range| range.version == version)
     }
@@ -328,24 +337,34 @@ impl RuleCopy {
     /// Takes in what was fetched when that was the latest.
     pub fn merge(&self, fetched: Fetched, latest: Latest) {
         let mut range = self.range();
-        let (mut from, mut to) = (fetched.after, latest.number);
+        // What was fetched is whole up to its last, too.
+        let last = fetched.rules.last().map_or(0, |(number, _)| *number).max(latest.number);
+        let (mut from, mut to) = (fetched.after, last);
+        // A namespace that has just begun has none, and has lost none.
+        let has_lost = fetched.floor.is_none() && latest.number != latest.version;
+        let mut lost = if has_lost { latest.number } else { 0 };
         match *range {
-            Some(known) if known.version == latest.version && fetched.after <= known.to => {
+            Some(known) if known.version == latest.version && fetched.after <= known.to && known.from <= last => {
                 (from, to) = (from.min(known.from), to.max(known.to));
+                lost = lost.max(known.lost);
             }
+            // An answer that came late: nothing lies between what it tells and what is known, or it is not known.
             _ => self.book.clear(),
         }
         self.book.raise_floor(fetched.floor.unwrap_or(latest.number));
         for (number, rule) in fetched.rules {
-            // What was fetched is whole up to its last, too.
-            to = to.max(number);
             self.book.add(number, rule);
         }
         for (end, pattern) in fetched.waits {
             self.waits.add(end, pattern);
         }
         let version = latest.version;
-        *range = Some(Range { version, from, to });
+        *range = Some(Range {
+            version,
+            from,
+            to,
+            lost,
+        });
     }
 
     pub fn clear(&self) {

@@ -101,7 +101,7 @@ fn steps(scratch: &Scratch) -> Vec<Step> {
         script.arg(token).number(LIFE).arg("").arg("doctor")
     };
     vec![
-        step("TAGGET", versions(Script::TagGet).number(LIFE), |reply| {
+        step("TAGGET", versions(Script::TagGet).number(LIFE).number(0), |reply| {
             facts::text(reply).is_some_and(|pair| pair.contains(' '))
         }),
         step("READ", read(TOKEN), |reply| answered(reply, 2)),

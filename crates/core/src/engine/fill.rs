@@ -10,10 +10,11 @@ use redis::Value;
 
 use super::judge::{lifetimes, version_of};
 use super::{slots, Engine};
-use crate::clock::Instant;
+use crate::clock::{Instant, MS};
 use crate::envelope::{pack_names, EntryId, Envelope, Payload, Policy, Stamp};
 use crate::epoch::Standing;
 use crate::key::{NameHash, Push};
+use crate::link::ALONE;
 use crate::loads::{Load, LoadId, LoadKind, OwnerId, Run, Stamps, Storage};
 use crate::memory::{Entry, NewEntry};
 use crate::redis::script::{Script, ScriptCall};
@@ -91,9 +92,11 @@ impl Engine {
         if let Storage::Lease(_) = storage {
             return Some(request);
         }
-        if let Some(filling) = self.take_filling(request) {
+        if let Some(mut filling) = self.take_filling(request) {
             if self.stands(&filling) {
                 if storage == Storage::MemoryOnly {
+                    // Redis did not tell whether its source settles: no heartbeat can vouch for it.
+                    filling.channel |= ALONE;
                     self.keep_filled(&filling, Stored::Unknown, self.token());
                 }
             } else {
@@ -212,7 +215,12 @@ impl Engine {
         session: &Arc<Session>,
         budget: &mut Budget,
     ) -> Option<Vec<Stamp>> {
-        let calls: Vec<_> = filling.late_tags.iter().map(|t| self.tagget(*t)).collect();
+        // Redis's clock is known to a round trip.
+        let round_trip = self.link().and_then(|link| link.latency()).unwrap_or_default();
+        let age = (self.now().saturating_sub(filling.began) + round_trip) / MS + 1;
+        let began = session.server_time(&*self.clock).saturating_sub(age) * 1_000;
+        let names = filling.late_tags.iter();
+        let calls: Vec<_> = names.map(|name| self.tagget_since(*name, began)).collect();
         let replies = session.data.scripts(&calls, budget).await.ok()?;
         let version = |reply| version_of(reply, session.reign);
         let versions: Option<Vec<Kept>> = replies.iter().map(version).collect();

@@ -247,15 +247,21 @@ impl Engine {
                     .number(life)
                     .number(*settle)
             }
-            (_, mode) => ScriptCall::new(Script::InvalidateTag)
-                .key(self.keys.versions(push.name))
-                .key(vehicle(*push))
-                .arg(match mode {
+            (kind, mode) => {
+                let call = ScriptCall::new(Script::InvalidateTag)
+                    .key(self.keys.versions(push.name))
+                    .key(vehicle(*push));
+                let call = if kind == Kind::Namespace {
+                    call.key(self.keys.rules(push.name))
+                } else {
+                    call
+                };
+                let mode = match mode {
                     Mode::Remove => "r",
                     Mode::Stale => "s",
-                })
-                .number(life)
-                .number(*settle),
+                };
+                call.arg(mode).number(life).number(*settle)
+            }
         }
     }
 

@@ -332,14 +332,20 @@ impl Engine {
         names
     }
 
+    /// Of a load that begins with it.
     pub(super) fn tagget(&self, name: NameHash) -> ScriptCall {
+        self.tagget_since(name, 0)
+    }
+
+    /// Of a load that began then (µs of Redis's clock, at the earliest): whether its source settled.
+    pub(super) fn tagget_since(&self, name: NameHash, began: u64) -> ScriptCall {
         let call = ScriptCall::new(Script::TagGet).key(self.keys.versions(name));
         let call = if name == self.namespace.whole() {
             call.key(self.keys.rules(name))
         } else {
             call
         };
-        call.number(self.version_life())
+        call.number(self.version_life()).number(began)
     }
 
     fn read_or_take(&self, one: &Pending, token: &EntryId) -> ScriptCall {

@@ -2,6 +2,7 @@
 //! heartbeat that finds a new one, before that heartbeat proves anything.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redis::Value;
@@ -30,6 +31,9 @@ pub(super) struct News {
     pub copy: RuleCopy,
     /// Up to here they have taken effect on what is in memory.
     applied: Mutex<Latest>,
+    /// Pushes of rules that came, and those that a heartbeat sent later has dealt with.
+    signs: AtomicU64,
+    dealt: AtomicU64,
     /// Ours took effect when they were made: once more, and they would fell what was loaded since.
     own: Mutex<HashSet<u64>>,
     /// Up to which number an entry from Redis has been judged: reads without memory would judge it each time.
@@ -71,14 +75,23 @@ impl News {
         judged.insert(id, number);
     }
 
-    /// The number up to which rules have taken effect.
-    fn applied(&self, latest: Latest) -> u64 {
-        let applied = *self.lock_applied();
-        if applied.version == latest.version {
-            return applied.number;
-        }
-        // The whole namespace has fallen since: only rules made after that matter.
-        latest.version
+    /// A peer has made a rule: which, a heartbeat that is sent from now on tells.
+    pub fn sign(&self) {
+        self.signs.fetch_add(1, SeqCst);
+    }
+
+    pub fn signs(&self) -> u64 {
+        self.signs.load(SeqCst)
+    }
+
+    /// Whether a rule is to be heard of.
+    pub fn is_due(&self) -> bool {
+        self.signs() > self.dealt.load(SeqCst)
+    }
+
+    /// A heartbeat that was sent after so many signs has taken effect.
+    pub fn deal(&self, signs: u64) {
+        self.dealt.fetch_max(signs, SeqCst);
     }
 
     /// From which number on the next heartbeat is to ask for rules.
@@ -132,9 +145,13 @@ impl Engine {
             return Waits::No;
         };
         let since = self.server_micros(session).saturating_sub(LONGEST_SETTLE);
-        match self.learn_rules(since, kept.latest_rule(), &session.data, budget).await {
-            Ok(()) => Waits::Known,
-            Err(_) => Waits::Unknown(kept.waits),
+        let latest = kept.latest_rule();
+        let learned = self.learn_rules(since, latest, &session.data, budget).await;
+        // Another may have emptied the copy meanwhile.
+        if learned.is_ok() && self.news.copy.covers_waits(since, latest) {
+            Waits::Known
+        } else {
+            Waits::Unknown(kept.waits)
         }
     }
 
@@ -187,22 +204,23 @@ impl Engine {
         Ok(())
     }
 
-    /// Lets rules of other processes take effect on what is in memory, up to the latest.
-    async fn apply_rules(&self, latest: Latest, wire: &Wire, budget: &mut Budget) -> Result<(), Fault> {
-        let applied = self.news.applied(latest);
+    /// Lets rules of other processes take effect on what is in memory, up to the latest. Numbers never go back, also when the
+    /// namespace's versions were lost: those begin past the rules that are there.
+    async fn apply_rules(&self, latest: Latest, is_due: bool, wire: &Wire, budget: &mut Budget) -> Result<(), Fault> {
+        let applied = self.news.applied_number();
+        if latest.number < applied {
+            // Unless everything was lost and the server's clock lies behind.
+            self.bump_whole();
+        }
         if latest.number <= applied {
             self.news.set_applied(latest);
             return Ok(());
         }
         self.learn_rules(applied, latest, wire, budget).await?;
         let book = &self.news.copy.book;
-        if book.floor() > applied {
-            // Some were dropped before they were seen: whatever they meant falls.
-            self.bump(Push {
-                name: self.namespace.whole(),
-                kind: Kind::Namespace,
-                mode: Mode::Remove,
-            });
+        if is_due && book.floor() > applied {
+            // One was made, and dropped before it was seen: whatever it meant falls.
+            self.bump_whole();
         }
         // All that the book has, also what is younger: an equal rule may have been there under a smaller number.
         let mut last = latest;
@@ -231,21 +249,36 @@ impl Engine {
         budget: &mut Budget,
     ) -> Result<(), Fault> {
         let whole = self.namespace.whole();
+        // Who is told of no rule may have missed any.
+        let is_due = self.news.is_due() || !self.hears();
         let Some(found) = version_of(reply, reign) else {
+            // Lost, and with it how far the rules go: its entries in Redis are invalid, too.
+            if is_due {
+                self.bump_whole();
+            }
             self.versions.remove(whole);
             return Ok(());
         };
         match self.versions.get(whole) {
-            Some(known) if known.version != found.version => self.bump(Push {
-                name: whole,
-                kind: Kind::Namespace,
-                mode: Mode::Remove,
-            }),
+            Some(known) if known.version != found.version => self.bump_whole(),
             Some(known) if known == found => {}
             _ => self.install_version(whole, found, since),
         }
         self.take_rules(self.news.applied_number(), found.latest_rule(), rules)?;
-        self.apply_rules(found.latest_rule(), wire, budget).await
+        self.apply_rules(found.latest_rule(), is_due, wire, budget).await
+    }
+
+    fn hears(&self) -> bool {
+        let session = self.link.as_ref().and_then(|link| link.session());
+        session.is_none_or(|session| session.coherence.is_some())
+    }
+
+    fn bump_whole(&self) {
+        self.bump(Push {
+            name: self.namespace.whole(),
+            kind: Kind::Namespace,
+            mode: Mode::Remove,
+        });
     }
 }
 

@@ -103,6 +103,9 @@ async fn live(engine: &Weak<Engine>, session: &Arc<Session>) -> &'static str {
             if silence.heard(alive, wire.arrived()) >= SILENCE {
                 return UNANSWERED;
             }
+        } else if this.news.is_due() {
+            // Woken by a rule, and nobody reads any more.
+            link.doubt(this.now());
         }
         // 4. Sleep, without keeping the engine alive: until the next beat, somebody's demand, or the end.
         let nap = match (undrained || link.breaker.is_open(), link.is_active(this.now())) {
@@ -184,13 +187,14 @@ impl Engine {
             .cmd("ROLE");
         self.ask_rules(&mut pipeline, self.news.applied_number());
         let mut budget = Budget::new(link.config.command_timeout);
-        let since = self.since();
+        let (since, signs) = (self.since(), self.news.signs());
         let beaten = match wire.send(&pipeline, &mut budget).await {
             Ok(replies) => self.take_beat(&replies, session, since, &mut budget).await,
             Err(fault) => Err(fault),
         };
         match &beaten {
             Ok(()) => {
+                self.news.deal(signs);
                 link.set_suspect(false);
                 if session.coherence.is_some() {
                     link.set_basis(since.start, self.now());
@@ -256,11 +260,12 @@ impl Engine {
             Pushed::Invalidated(push, _) if push.kind == Kind::Pattern => {
                 self.epochs.bump(push);
                 self.versions.remove(self.namespace.whole());
+                self.news.sign();
                 if link.is_active(self.now()) {
                     link.wake.notify_one();
                 } else {
                     // Nobody reads: the next one who does has a heartbeat prove memory first.
-                    link.forget_basis();
+                    link.doubt(self.now());
                 }
             }
             Pushed::Invalidated(push, _) => {

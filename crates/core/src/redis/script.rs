@@ -27,7 +27,11 @@ static TEXTS: LazyLock<Texts> = LazyLock::new(|| {
     let sources = [
         concat!(include_str!("lua/version.lua"), include_str!("lua/invalidate_key.lua")),
         concat!(include_str!("lua/version.lua"), include_str!("lua/stale_key.lua")),
-        concat!(include_str!("lua/version.lua"), include_str!("lua/invalidate_tag.lua")),
+        concat!(
+            include_str!("lua/version.lua"),
+            include_str!("lua/rules.lua"),
+            include_str!("lua/invalidate_tag.lua")
+        ),
         concat!(
             include_str!("lua/version.lua"),
             include_str!("lua/rules.lua"),

@@ -1,6 +1,6 @@
 -- Reads the versions of a tag or a namespace; makes them when they are missing, which invalidates what depended on the lost ones.
--- KEYS  1 versions  2 rules, of a namespace      ARGV  1 life in ms
--- Returns the versions as a load's stamp: times that do not lie ahead are 0.
+-- KEYS  1 versions  2 rules, of a namespace      ARGV  1 life in ms  2 when the load began, by this clock, at the earliest; 0 now
+-- Returns the versions as a load's stamp: times that did not lie ahead of its begin are 0.
 -- Atomic, because two processes that miss it must agree on one new pair.
 -- Extends the life when less than half is left: versions outlive every entry that carries them.
 local removed, staled, wait, rules, waits = versions(KEYS[1])
@@ -12,4 +12,5 @@ if not removed then
 elseif redis.call('PTTL', KEYS[1]) * 2 < tonumber(ARGV[1]) then
   redis.call('PEXPIRE', KEYS[1], ARGV[1])
 end
-return text(removed, staled, wait > time and wait or 0, rules, waits > time and waits or 0)
+local began = ARGV[2] == '0' and time or tonumber(ARGV[2])
+return text(removed, staled, wait > began and wait or 0, rules, waits > began and waits or 0)
