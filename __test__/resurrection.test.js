@@ -132,15 +132,15 @@ inBothSetups((open) => {
     await cache.set('k', 'old', policy)
     await sleep(5)
     const loader = gated('new')
-    // The refresh is asked for before the invalidation; it may be answered after it.
+    // The refresh is asked for before the invalidation, and answered after it; or not at all, where Redis was faster.
     const served = cache.getOrSet('k', loader, policy)
     await cache.invalidate('k')
-    await loader.began
+    await within(loader.began, 200)
 
     const after = cache.getOrSet('k', () => 'loaded', policy)
     await sleep(5)
     const error = new Error('down')
-    loader.fail(error)
+    if (loader.calls > 0) loader.fail(error)
 
     assert.equal(await served, 'old')
     assert.ok(['loaded', error].includes(await after.catch((reason) => reason)))
