@@ -64,7 +64,6 @@ async function measure(title, hasCache, { seconds, inFlight }) {
 const LOAD_BEFORE = os.loadavg()[0]
 
 function documentOf({ rows, verdicts, withCache, seconds, inFlight }) {
-  const [cpu] = os.cpus()
   const holds = verdicts.map(([text, isMet]) => `- ${isMet ? '' : 'NOT MET: '}${text}`).join('\n')
   return `# Under load
 
@@ -80,7 +79,7 @@ ${holds}
 ## How it is measured
 
 - Two processes of \`next start\` on one Redis and one Postgres, all on one machine with the program that asks: ${os.cpus().length} cores
-  (${cpu.model.trim()}), Node.js ${process.versions.node}, ${new Date().toISOString().slice(0, 10)}. The load average
+  of a virtual machine, Node.js ${process.versions.node}, ${new Date().toISOString().slice(0, 10)}. The load average
   was ${LOAD_BEFORE.toFixed(1)} when it began: what is above 0 is other programs, at the cost of every latency here. They share the cores, so
   the requests/s are the machine's, and "without the cache" pays for Postgres on the same cores.
 - Requests in flight to each replica: ${inFlight}, each followed by the next; ${seconds} s that count, after each replica was asked for
