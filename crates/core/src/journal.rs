@@ -22,6 +22,18 @@ pub struct Order {
     pub settle: u64,
 }
 
+impl Order {
+    /// The invalidation of the namespace, which includes all of these.
+    #[must_use]
+    pub fn whole<'a>(name: NameHash, orders: impl Iterator<Item = &'a Self>) -> Self {
+        let settle = orders.map(|order| order.settle).max().unwrap_or_default();
+        Self {
+            settle,
+            ..Push::whole(name).into()
+        }
+    }
+}
+
 impl From<Push> for Order {
     fn from(push: Push) -> Self {
         Self {
@@ -67,15 +79,10 @@ impl Journal {
         if items.by_name.len() < CAP || items.by_name.contains_key(&at) {
             return items.add(order);
         }
-        let settles = items.by_name.values().map(|noted| noted.order.settle);
-        let settle = settles.fold(order.settle, u64::max);
+        let noted = items.by_name.values().map(|noted| &noted.order);
+        let whole = Order::whole(self.whole, noted.chain([&order]));
         items.by_name.clear();
-        let whole = Push {
-            name: self.whole,
-            kind: Kind::Namespace,
-            mode: Mode::Remove,
-        };
-        items.add(Order { settle, ..whole.into() });
+        items.add(whole);
     }
 
     #[must_use]

@@ -252,6 +252,16 @@ impl Push {
             mode: Mode::Remove,
         }
     }
+
+    /// The removal of all of a namespace.
+    #[must_use]
+    pub fn whole(name: NameHash) -> Self {
+        Self {
+            name,
+            kind: Kind::Namespace,
+            mode: Mode::Remove,
+        }
+    }
 }
 
 #[cfg(test)]

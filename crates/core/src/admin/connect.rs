@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ErrorKind, ProtocolVersion, PushInfo, RedisConnectionInfo, RedisError};
+use redis::{AsyncConnectionConfig, ErrorKind, ProtocolVersion, PushInfo, RedisError};
 use tokio::time::timeout;
 
 use crate::config::{Address, RedisConfig};
+use crate::redis::session::connection_info;
 use crate::redis::stream;
 use crate::redis::wire::Wire;
 
@@ -77,20 +78,6 @@ async fn open_with(
     within(config.connect_timeout, opening)
         .await
         .unwrap_or(Err(Unreached::Silent))
-}
-
-fn connection_info(config: &RedisConfig, protocol: ProtocolVersion) -> RedisConnectionInfo {
-    let mut info = RedisConnectionInfo::default()
-        .set_protocol(protocol)
-        .set_db(config.db)
-        .set_skip_set_lib_name();
-    if let Some(username) = &config.username {
-        info = info.set_username(username);
-    }
-    if let Some(password) = &config.password {
-        info = info.set_password(password);
-    }
-    info
 }
 
 fn greeting(error: &RedisError) -> Unreached {

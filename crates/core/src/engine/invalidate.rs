@@ -151,7 +151,7 @@ impl Engine {
         let mut budget = Budget::new(time);
         match self.run(orders, session, &mut budget).await {
             Err(Fault::Refused(why)) if orders.iter().any(|order| order.push.kind != Kind::Namespace) => {
-                let whole = [self.whole_of(orders)];
+                let whole = [Order::whole(self.namespace.whole(), orders.iter())];
                 self.run(&whole, session, &mut budget).await?;
                 self.bump_all(&whole);
                 self.warn_of_refusal(&why);
@@ -179,17 +179,6 @@ impl Engine {
                 Err(fault)
             }
         }
-    }
-
-    /// The invalidation of the namespace, which includes them all.
-    fn whole_of(&self, orders: &[Order]) -> Order {
-        let push = Push {
-            name: self.namespace.whole(),
-            kind: Kind::Namespace,
-            mode: Mode::Remove,
-        };
-        let settle = orders.iter().map(|order| order.settle).max().unwrap_or_default();
-        Order { settle, ..push.into() }
     }
 
     fn warn_of_refusal(&self, why: &str) {
@@ -247,20 +236,15 @@ impl Engine {
                     .number(life)
                     .number(*settle)
             }
-            (kind, mode) => {
+            (_, mode) => {
                 let call = ScriptCall::new(Script::InvalidateTag)
                     .key(self.keys.versions(push.name))
                     .key(vehicle(*push));
-                let call = if kind == Kind::Namespace {
-                    call.key(self.keys.rules(push.name))
-                } else {
-                    call
-                };
                 let mode = match mode {
                     Mode::Remove => "r",
                     Mode::Stale => "s",
                 };
-                call.arg(mode).number(life).number(*settle)
+                self.with_rules(call, push.name).arg(mode).number(life).number(*settle)
             }
         }
     }

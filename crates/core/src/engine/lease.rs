@@ -340,12 +340,16 @@ impl Engine {
     /// Of a load that began then (µs of Redis's clock, at the earliest): whether its source settled.
     pub(super) fn tagget_since(&self, name: NameHash, began: u64) -> ScriptCall {
         let call = ScriptCall::new(Script::TagGet).key(self.keys.versions(name));
-        let call = if name == self.namespace.whole() {
+        self.with_rules(call, name).number(self.version_life()).number(began)
+    }
+
+    /// Versions of the namespace that were lost are made from the rules that are there.
+    pub(super) fn with_rules(&self, call: ScriptCall, name: NameHash) -> ScriptCall {
+        if name == self.namespace.whole() {
             call.key(self.keys.rules(name))
         } else {
             call
-        };
-        call.number(self.version_life()).number(began)
+        }
     }
 
     fn read_or_take(&self, one: &Pending, token: &EntryId) -> ScriptCall {

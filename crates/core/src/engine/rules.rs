@@ -3,15 +3,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use redis::Value;
 
 use super::judge::{bytes_of, version_of, Since};
 use super::Engine;
-use crate::envelope::{EntryId, Reign};
+use crate::envelope::EntryId;
 use crate::journal::Order;
-use crate::key::{Kind, Mode, NameHash, Push};
+use crate::key::{Kind, NameHash, Push};
 use crate::redis::fault::{fault_of, Fault};
 use crate::redis::session::Session;
 use crate::redis::wire::{Budget, Wire};
@@ -30,7 +30,7 @@ const LONGEST_SETTLE: u64 = 31_000_000;
 pub(super) struct News {
     pub copy: RuleCopy,
     /// Up to here they have taken effect on what is in memory.
-    applied: Mutex<Latest>,
+    applied: AtomicU64,
     /// Pushes of rules that came, and those that a heartbeat sent later has dealt with.
     signs: AtomicU64,
     dealt: AtomicU64,
@@ -56,7 +56,7 @@ impl News {
     }
 
     /// A new channel: what was read before this was the latest is served from memory no more.
-    fn begin(&self, latest: Latest) {
+    fn begin(&self, latest: u64) {
         self.copy.clear();
         self.set_applied(latest);
     }
@@ -95,16 +95,12 @@ impl News {
     }
 
     /// From which number on the next heartbeat is to ask for rules.
-    pub fn applied_number(&self) -> u64 {
-        self.lock_applied().number
+    pub fn applied(&self) -> u64 {
+        self.applied.load(SeqCst)
     }
 
-    fn set_applied(&self, applied: Latest) {
-        *self.lock_applied() = applied;
-    }
-
-    fn lock_applied(&self) -> MutexGuard<'_, Latest> {
-        self.applied.lock().unwrap_or_else(PoisonError::into_inner)
+    fn set_applied(&self, number: u64) {
+        self.applied.store(number, SeqCst);
     }
 }
 
@@ -122,14 +118,12 @@ impl Engine {
     /// A new session: from which rule on its channel is to hear of them. Asked for before the channel begins, with all
     /// that heartbeats ask: what may not be asked is told now.
     pub(super) async fn begin_rules(&self, session: &Session, budget: &mut Budget) -> Result<(), Fault> {
-        let wire = session.coherence.as_ref().unwrap_or(&session.data);
         let mut pipeline = redis::pipe();
         pipeline.cmd("GET").arg(self.keys.versions(self.namespace.whole()));
         self.ask_rules(&mut pipeline, u64::MAX);
-        let replies = wire.all(&pipeline, budget).await?;
+        let replies = session.heartbeats().all(&pipeline, budget).await?;
         let kept = replies.first().and_then(|reply| version_of(reply, session.reign));
-        self.news
-            .begin(kept.map_or_else(Latest::default, |kept| kept.latest_rule()));
+        self.news.begin(kept.map_or(0, |kept| kept.rules));
         Ok(())
     }
 
@@ -207,13 +201,13 @@ impl Engine {
     /// Lets rules of other processes take effect on what is in memory, up to the latest. Numbers never go back, also when the
     /// namespace's versions were lost: those begin past the rules that are there.
     async fn apply_rules(&self, latest: Latest, is_due: bool, wire: &Wire, budget: &mut Budget) -> Result<(), Fault> {
-        let applied = self.news.applied_number();
+        let applied = self.news.applied();
         if latest.number < applied {
             // Unless everything was lost and the server's clock lies behind.
             self.bump_whole();
         }
         if latest.number <= applied {
-            self.news.set_applied(latest);
+            self.news.set_applied(latest.number);
             return Ok(());
         }
         self.learn_rules(applied, latest, wire, budget).await?;
@@ -223,10 +217,10 @@ impl Engine {
             self.bump_whole();
         }
         // All that the book has, also what is younger: an equal rule may have been there under a smaller number.
-        let mut last = latest;
+        let mut last = latest.number;
         let mut orders = Vec::new();
         for (number, rule) in book.after(applied) {
-            last.number = last.number.max(number);
+            last = last.max(number);
             if !self.news.is_own(number) {
                 orders.push(pattern_order(self.namespace.tag(&rule.pattern), &rule));
             }
@@ -243,15 +237,14 @@ impl Engine {
     pub(super) async fn check_namespace(
         &self,
         (reply, rules): (&Value, &[Value]),
-        reign: Reign,
+        session: &Session,
         since: Since,
-        wire: &Wire,
         budget: &mut Budget,
     ) -> Result<(), Fault> {
         let whole = self.namespace.whole();
         // Who is told of no rule may have missed any.
-        let is_due = self.news.is_due() || !self.hears();
-        let Some(found) = version_of(reply, reign) else {
+        let is_due = self.news.is_due() || session.coherence.is_none();
+        let Some(found) = version_of(reply, session.reign) else {
             // Lost, and with it how far the rules go: its entries in Redis are invalid, too.
             if is_due {
                 self.bump_whole();
@@ -264,21 +257,13 @@ impl Engine {
             Some(known) if known == found => {}
             _ => self.install_version(whole, found, since),
         }
-        self.take_rules(self.news.applied_number(), found.latest_rule(), rules)?;
+        self.take_rules(self.news.applied(), found.latest_rule(), rules)?;
+        let wire = session.heartbeats();
         self.apply_rules(found.latest_rule(), is_due, wire, budget).await
     }
 
-    fn hears(&self) -> bool {
-        let session = self.link.as_ref().and_then(|link| link.session());
-        session.is_none_or(|session| session.coherence.is_some())
-    }
-
     fn bump_whole(&self) {
-        self.bump(Push {
-            name: self.namespace.whole(),
-            kind: Kind::Namespace,
-            mode: Mode::Remove,
-        });
+        self.bump(Push::whole(self.namespace.whole()));
     }
 }
 

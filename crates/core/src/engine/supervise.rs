@@ -99,8 +99,7 @@ async fn live(engine: &Weak<Engine>, session: &Arc<Session>) -> &'static str {
             if !alive {
                 link.set_suspect(true);
             }
-            let wire = session.coherence.as_ref().unwrap_or(&session.data);
-            if silence.heard(alive, wire.arrived()) >= SILENCE {
+            if silence.heard(alive, session.heartbeats().arrived()) >= SILENCE {
                 return UNANSWERED;
             }
         } else if this.news.is_due() {
@@ -178,17 +177,16 @@ impl Engine {
 
     /// One heartbeat: reads the namespace's version (which keeps it warm), the server's clock, and new rules.
     async fn beat(&self, link: &Link, session: &Arc<Session>) -> Result<(), Fault> {
-        let wire = session.coherence.as_ref().unwrap_or(&session.data);
         let mut pipeline = redis::pipe();
         pipeline
             .cmd("GET")
             .arg(self.keys.versions(self.namespace.whole()))
             .cmd("TIME")
             .cmd("ROLE");
-        self.ask_rules(&mut pipeline, self.news.applied_number());
+        self.ask_rules(&mut pipeline, self.news.applied());
         let mut budget = Budget::new(link.config.command_timeout);
         let (since, signs) = (self.since(), self.news.signs());
-        let beaten = match wire.send(&pipeline, &mut budget).await {
+        let beaten = match session.heartbeats().send(&pipeline, &mut budget).await {
             Ok(replies) => self.take_beat(&replies, session, since, &mut budget).await,
             Err(fault) => Err(fault),
         };
@@ -232,9 +230,7 @@ impl Engine {
         }
         session.set_time(time, since.start, &*self.clock);
         // What it tells of rules takes effect before it proves anything.
-        let wire = session.coherence.as_ref().unwrap_or(&session.data);
-        self.check_namespace((namespace, rules), session.reign, since, wire, budget)
-            .await
+        self.check_namespace((namespace, rules), session, since, budget).await
     }
 
     async fn probe_redis(&self, link: &Link, session: &Arc<Session>) -> bool {

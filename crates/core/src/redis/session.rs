@@ -134,6 +134,12 @@ impl Session {
         *self.ended.borrow()
     }
 
+    /// The connection that pushes come over, so that an answer to a heartbeat comes after them; without one, that for data.
+    #[must_use]
+    pub fn heartbeats(&self) -> &Wire {
+        self.coherence.as_ref().unwrap_or(&self.data)
+    }
+
     /// Redis's clock now, ms.
     #[must_use]
     pub fn server_time(&self, clock: &dyn Clock) -> u64 {
@@ -231,12 +237,10 @@ impl Canary {
     }
 }
 
-async fn open(config: &RedisConfig, tap: &Tap) -> Result<Wire, Fault> {
-    let (stream, arrived) = stream::open(config)
-        .await
-        .map_err(|error| Fault::Disconnected(error.to_string()))?;
+/// What a connection says first: who it is, and which database it means.
+pub(crate) fn connection_info(config: &RedisConfig, protocol: ProtocolVersion) -> RedisConnectionInfo {
     let mut info = RedisConnectionInfo::default()
-        .set_protocol(ProtocolVersion::RESP3)
+        .set_protocol(protocol)
         .set_db(config.db)
         .set_skip_set_lib_name();
     if let Some(username) = &config.username {
@@ -245,6 +249,14 @@ async fn open(config: &RedisConfig, tap: &Tap) -> Result<Wire, Fault> {
     if let Some(password) = &config.password {
         info = info.set_password(password);
     }
+    info
+}
+
+async fn open(config: &RedisConfig, tap: &Tap) -> Result<Wire, Fault> {
+    let (stream, arrived) = stream::open(config)
+        .await
+        .map_err(|error| Fault::Disconnected(error.to_string()))?;
+    let info = connection_info(config, ProtocolVersion::RESP3);
     let tap = tap.clone();
     let settings = AsyncConnectionConfig::new()
         .set_response_timeout(None)
