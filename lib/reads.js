@@ -24,6 +24,10 @@ const NOTHING = { outcome: 'miss', tier: null, age: 0 }
 /** What counted a hit, or is to count it. Joined, none is by a probe. */
 const COUNTED = { PROBE: 0, LOAD: 0, MEMORY: 1, REDIS: 2 }
 
+function flagsOf({ ttlGiven, refresh }) {
+  return ttlGiven === 0 ? FLAG.BYPASS : REFRESH_FLAGS[refresh]
+}
+
 class Reads {
   #handle
   #channel
@@ -39,8 +43,8 @@ class Reads {
 
   /** Not `async`: returning a promise from an async function costs three turns of the microtask queue. */
   read(key, loader, policy) {
-    const { ttlGiven, refresh } = policy
-    const flags = ttlGiven === 0 ? FLAG.BYPASS : REFRESH_FLAGS[refresh]
+    const { ttlGiven } = policy
+    const flags = flagsOf(policy)
     const { numbers, probe } = this.#channel
     const data = flags === 0 && ttlGiven === -1 ? probe(key) : probe(key, ttlGiven, flags)
     if (numbers[0] === PROBE.FRESH && policy.isPlain) {
@@ -60,8 +64,8 @@ class Reads {
 
   /** A read of one among many: a value, or a promise of one. Only what is not in memory takes a seat. */
   readSeated(key, policy, takeSeat) {
-    const { ttlGiven, refresh } = policy
-    const flags = ttlGiven === 0 ? FLAG.BYPASS : REFRESH_FLAGS[refresh]
+    const { ttlGiven } = policy
+    const flags = flagsOf(policy)
     const { numbers, probe } = this.#channel
     const data = probe(key, ttlGiven, flags)
     if (numbers[0] === PROBE.FRESH && policy.isPlain) {
