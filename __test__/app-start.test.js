@@ -6,7 +6,7 @@ const { spawn } = require('node:child_process')
 const path = require('node:path')
 const { test } = require('node:test')
 const { eventually } = require('./support/kit.js')
-const { freePort } = require('./support/ports.js')
+const { freePort } = require('../scripts/lib/ports.js')
 const { adopt } = require('./support/reaper.js')
 const { ROOT, cleanEnvironment } = require('./support/script.js')
 

@@ -4,7 +4,7 @@
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
 const { runCli } = require('./support/cli.js')
-const { freePort } = require('./support/ports.js')
+const { freePort } = require('../scripts/lib/ports.js')
 const { useRedis } = require('./support/redis.js')
 
 test('misuse is one sentence, exit code 2, and nothing on stdout', async () => {

@@ -5,7 +5,8 @@ const assert = require('node:assert/strict')
 const { test } = require('node:test')
 const { createCodec } = require('../lib/codec.js')
 const { DECIMAL, codec } = require('./support/codec.js')
-const { randomValue, seeded } = require('./support/values.js')
+const { seeded } = require('../scripts/lib/seeded.js')
+const { randomValue } = require('./support/values.js')
 
 const table = (...nodes) => JSON.stringify([[1], ...nodes])
 

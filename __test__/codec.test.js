@@ -6,7 +6,8 @@ const { test } = require('node:test')
 const vm = require('node:vm')
 const { codec, refusal, roundTrip } = require('./support/codec.js')
 const { assertSame } = require('./support/same.js')
-const { randomValue, seeded } = require('./support/values.js')
+const { seeded } = require('../scripts/lib/seeded.js')
+const { randomValue } = require('./support/values.js')
 
 const realm = (code) => vm.runInNewContext(code)
 

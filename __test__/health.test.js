@@ -4,7 +4,7 @@
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
 const { eventually, sleep, timed } = require('./support/kit.js')
-const { freePort } = require('./support/ports.js')
+const { freePort } = require('../scripts/lib/ports.js')
 const { useProxy } = require('./support/proxy.js')
 const { useRedis } = require('./support/redis.js')
 const { open, rejectsWith, withRedis } = require('./support/setups.js')

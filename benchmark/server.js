@@ -2,21 +2,14 @@
 
 const { spawn } = require('node:child_process')
 const { mkdtempSync, rmSync } = require('node:fs')
-const { connect, createServer } = require('node:net')
+const { connect } = require('node:net')
 const { tmpdir } = require('node:os')
 const path = require('node:path')
 const { setTimeout: sleep } = require('node:timers/promises')
+const { freePort } = require('../scripts/lib/ports.js')
 
 function median(values) {
   return [...values].sort((a, b) => a - b)[values.length >> 1]
-}
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve) => server.once('listening', resolve))
-  const { port } = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 async function accepts(port) {

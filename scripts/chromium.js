@@ -1,10 +1,10 @@
 'use strict'
 // Finds a Chromium for the tests in a browser, or installs Debian's where it may: `node scripts/chromium.js` prints it.
 
-const { execFileSync } = require('node:child_process')
 const { existsSync } = require('node:fs')
 const path = require('node:path')
-const { fail, run } = require('./lib/run.js')
+const { findOrInstall } = require('./lib/apt.js')
+const { fail } = require('./lib/run.js')
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome']
 const HOW_TO = 'Chromium is missing: put chromium on the PATH (apt-get install chromium), or name it in CHROMIUM'
@@ -16,28 +16,8 @@ function findChromium() {
   return NAMES.flatMap((name) => folders.map((folder) => path.join(folder, name))).find(existsSync)
 }
 
-function mayInstall() {
-  if (process.getuid?.() !== 0) return false
-  try {
-    execFileSync('apt-get', ['--version'], { stdio: 'ignore' })
-    return true
-  } catch {
-    return false
-  }
-}
-
-async function ensureChromium(options) {
-  if (findChromium() === undefined && mayInstall()) {
-    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-    await run('apt-get', ['update', '-qq'], { env, ...options })
-    await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'chromium', 'fonts-liberation'], {
-      env,
-      ...options,
-    })
-  }
-  const found = findChromium()
-  if (found === undefined) throw new Error(HOW_TO)
-  return found
+function ensureChromium(options) {
+  return findOrInstall(findChromium, ['chromium', 'fonts-liberation'], HOW_TO, options)
 }
 
 module.exports = { ensureChromium, findChromium }

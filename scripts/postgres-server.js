@@ -9,7 +9,9 @@ const net = require('node:net')
 const os = require('node:os')
 const path = require('node:path')
 const { promisify } = require('node:util')
-const { fail, run } = require('./lib/run.js')
+const { findOrInstall } = require('./lib/apt.js')
+const { freePort } = require('./lib/ports.js')
+const { fail } = require('./lib/run.js')
 
 const exec = promisify(execFile)
 const DEBIAN = '/usr/lib/postgresql'
@@ -38,25 +40,8 @@ function findPostgres() {
     : { initdb: path.join(folder, 'initdb'), postgres: path.join(folder, 'postgres') }
 }
 
-function mayInstall() {
-  if (process.getuid?.() !== 0) return false
-  try {
-    execFileSync('apt-get', ['--version'], { stdio: 'ignore' })
-    return true
-  } catch {
-    return false
-  }
-}
-
-async function ensurePostgres(options) {
-  if (findPostgres() === undefined && mayInstall()) {
-    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-    await run('apt-get', ['update', '-qq'], { env, ...options })
-    await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'postgresql'], { env, ...options })
-  }
-  const found = findPostgres()
-  if (found === undefined) throw new Error(HOW_TO)
-  return found
+function ensurePostgres(options) {
+  return findOrInstall(findPostgres, ['postgresql'], HOW_TO, options)
 }
 
 /** Postgres refuses to run as root. */
@@ -70,15 +55,6 @@ function unprivileged() {
     } catch {}
   }
   throw new Error('Postgres does not run as root, and there is no user postgres or nobody')
-}
-
-async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address()
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 function accepts(port) {

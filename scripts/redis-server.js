@@ -4,7 +4,8 @@
 // It starts nothing: each test starts servers of its own on free ports.
 
 const { execFileSync } = require('node:child_process')
-const { fail, run } = require('./lib/run.js')
+const { findOrInstall } = require('./lib/apt.js')
+const { fail } = require('./lib/run.js')
 
 const CANDIDATES = ['redis-server', 'valkey-server']
 const HOW_TO =
@@ -28,22 +29,9 @@ function findRedisServer() {
   return undefined
 }
 
-function mayInstall() {
-  return process.getuid?.() === 0 && output('apt-get', ['--version']) !== undefined
-}
-
-async function install(options) {
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-  await run('apt-get', ['update', '-qq'], { env, ...options })
-  await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'redis-server'], { env, ...options })
-}
-
 /** The server's command and version, installed by apt when there is none and this user may install. */
-async function ensureRedisServer(options) {
-  if (findRedisServer() === undefined && mayInstall()) await install(options)
-  const found = findRedisServer()
-  if (found === undefined) throw new Error(HOW_TO)
-  return found
+function ensureRedisServer(options) {
+  return findOrInstall(findRedisServer, ['redis-server'], HOW_TO, options)
 }
 
 async function main() {

@@ -11,7 +11,7 @@ const { promisify } = require('node:util')
 const { triple } = require('../../lib/platform.js')
 const { pack } = require('../../scripts/pack.js')
 const { clock, eventually } = require('./kit.js')
-const { freePort } = require('./ports.js')
+const { freePort } = require('../../scripts/lib/ports.js')
 const { adopt, adoptFolder, discardFolder } = require('./reaper.js')
 const { cleanEnvironment } = require('./script.js')
 

@@ -8,7 +8,7 @@
 
 const net = require('node:net')
 const { performance } = require('node:perf_hooks')
-const { freePort } = require('./ports.js')
+const { freePort } = require('../../scripts/lib/ports.js')
 
 /** One direction of a link: chunks in order, each when it is due, none while frozen. */
 class Pipe {

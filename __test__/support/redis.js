@@ -9,7 +9,7 @@ const { mkdtempSync } = require('node:fs')
 const { tmpdir } = require('node:os')
 const { join } = require('node:path')
 const { adopt, adoptFolder, discardFolder, signal } = require('./reaper.js')
-const { freePort } = require('./ports.js')
+const { freePort } = require('../../scripts/lib/ports.js')
 const { connect } = require('./resp.js')
 
 const DEFAULTS = ['--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--daemonize', 'no']

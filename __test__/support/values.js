@@ -1,17 +1,6 @@
 'use strict'
 // Random values of every kind the codec stores, from a seed: a failure can be made again.
 
-/** mulberry32: numbers in [0, 1). */
-function seeded(seed) {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
-
 const TEXTS = [
   '',
   'a',
@@ -184,4 +173,4 @@ function randomValue(random) {
   return new Maker(random).make()
 }
 
-module.exports = { randomValue, seeded }
+module.exports = { randomValue }

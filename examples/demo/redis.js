@@ -3,18 +3,9 @@
 
 const { spawn } = require('node:child_process')
 const { once } = require('node:events')
-const net = require('node:net')
 const { createCache } = require('tidecache')
+const { freePort } = require('../../scripts/lib/ports.js')
 const { findRedisServer } = require('../../scripts/redis-server.js')
-
-async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address()
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 /** Whether Redis answers at the address; without one, at what the environment says. */
 async function answers(url) {

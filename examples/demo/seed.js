@@ -2,6 +2,8 @@
 // What the game's database holds: 12 classes, and 2,000 builds of characters that 200 users made and liked. It is the
 // same at every run.
 
+const { seeded } = require('../../scripts/lib/seeded.js')
+
 const BUILDS = 2_000
 const USERS = 200
 const MOST_LIKES = 12
@@ -29,17 +31,6 @@ const NAMES = ['ayla', 'bram', 'corvus', 'dagny', 'eskil', 'fenna', 'gorm', 'hil
 
 const NEWEST = Date.parse('2026-01-05T12:00:00Z')
 const MINUTE = 60_000
-
-/** mulberry32: numbers in [0, 1). */
-function seeded(seed) {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
 
 function makeUsers(random) {
   const name = (i) => `${NAMES[i % NAMES.length]}${10 + Math.floor(random() * 90)}`

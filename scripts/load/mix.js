@@ -1,22 +1,13 @@
 'use strict'
 // Who asks for what: reads by Zipf's law, and two changes in a hundred requests. The same requests at every run.
 
+const { seeded } = require('../lib/seeded.js')
+
 const BUILDS = 2_000
 const EXPONENT = 0.99
 const CHANGES = 0.02
 const CLASSES = ['Alchemist', 'Berserker', 'Blademaster', 'Cleric', 'Druid', 'Elementalist', 'Necromancer', 'Paladin']
 const VISITORS = [1, 2, 3, 4, 5]
-
-/** mulberry32: numbers in [0, 1). */
-function seeded(seed) {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
 
 /** Ranks from 1 to `count`; rank n is drawn in proportion to 1 / n^s. */
 function zipf(count, random, exponent = EXPONENT) {
@@ -92,4 +83,4 @@ class Mix {
   }
 }
 
-module.exports = { BUILDS, CHANGES, EXPONENT, Mix, seeded, zipf }
+module.exports = { BUILDS, CHANGES, EXPONENT, Mix }

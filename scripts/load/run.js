@@ -3,8 +3,8 @@
 
 const { spawn } = require('node:child_process')
 const { once } = require('node:events')
-const net = require('node:net')
 const { spawnApp } = require('../lib/next-app.js')
+const { freePort } = require('../lib/ports.js')
 const { startPostgres } = require('../postgres-server.js')
 const { ensureRedisServer } = require('../redis-server.js')
 const { Client } = require('./client.js')
@@ -13,15 +13,6 @@ const { Mix } = require('./mix.js')
 const NAMES = ['A', 'B']
 const ALL_VISITORS = [1, 2, 3, 4, 5]
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
-
-async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address()
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 /** Everything that is started ends with this process, however it ends. */
 const running = new Set()
