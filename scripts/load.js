@@ -2,8 +2,8 @@
 // `npm run load`: the example application in two replicas on one Redis and one Postgres, under a mix of requests by
 // Zipf's law with two changes in a hundred; without the cache, then with it. Prints figures and what must hold of them.
 //
-//   npm run load                          a minute each, after every page was asked for once
-//   npm run load -- --seconds 20 --in-flight 2
+//   npm run load                          a minute at a steady rate and one at full speed, after every page was asked for once
+//   npm run load -- --seconds 20 --rate 20 --in-flight 2
 //   npm run load -- --write               keeps the report in docs/load.md and docs/load.svg
 //
 // The exit code is 0 if all that must hold does, else 1.
@@ -15,11 +15,14 @@ const { parseArgs } = require('node:util')
 const { preparations } = require('./lib/next-app.js')
 const { ROOT, fail, runSteps } = require('./lib/run.js')
 const { BUILDS, CHANGES, EXPONENT } = require('./load/mix.js')
-const { chartOf, figuresOf, markdownTable, rowsOf, textTable, verdictsOf } = require('./load/report.js')
+const { chartOf, figuresOf, groupsOf, markdownTable, textTable, verdictsOf } = require('./load/report.js')
 const { runLoad } = require('./load/run.js')
 
 const OPTIONS = {
+  // Of each phase.
   seconds: { type: 'string', default: '60' },
+  // To both replicas together, a second.
+  rate: { type: 'string', default: '40' },
   // To each of the two replicas: together as many as there are cores.
   'in-flight': { type: 'string', default: String(Math.max(1, Math.floor(os.availableParallelism() / 2))) },
   write: { type: 'boolean', default: false },
@@ -33,7 +36,7 @@ function readOptions() {
       throw new Error(`--${name} is a whole number from 1, not ${values[name]}`)
     return value
   }
-  return { seconds: count('seconds'), inFlight: count('in-flight'), isKept: values.write }
+  return { seconds: count('seconds'), rate: count('rate'), inFlight: count('in-flight'), isKept: values.write }
 }
 
 const number = (value) => value.toLocaleString('en')
@@ -53,17 +56,17 @@ function progress(title, seconds) {
   }
 }
 
-async function measure(title, hasCache, { seconds, inFlight }) {
+async function measure(title, hasCache, { seconds, rate, inFlight }) {
   console.log(`\n▶ ${title}: two replicas, Redis and Postgres are started`)
-  const notes = await runLoad({ hasCache, seconds, inFlight, tell: progress(title, seconds) })
+  const notes = await runLoad({ hasCache, seconds, rate, inFlight, tell: progress(title, seconds) })
   if (process.stdout.isTTY) process.stdout.write('\r\u001b[K')
-  return figuresOf(notes)
+  return { steady: figuresOf(notes.steady), fast: figuresOf(notes.fast) }
 }
 
 /** What else the machine was doing when this began. */
 const LOAD_BEFORE = os.loadavg()[0]
 
-function documentOf({ rows, verdicts, withCache, seconds, inFlight }) {
+function documentOf({ groups, verdicts, withCache: { fast, steady }, seconds, rate, inFlight }) {
   const holds = verdicts.map(([text, isMet]) => `- ${isMet ? '' : 'NOT MET: '}${text}`).join('\n')
   return `# Under load
 
@@ -72,7 +75,7 @@ requests. Written by \`npm run load -- --write\`.
 
 ![The table below as bars](load.svg)
 
-${markdownTable(rows)}
+${markdownTable(groups)}
 
 ${holds}
 
@@ -82,8 +85,10 @@ ${holds}
   of a virtual machine, Node.js ${process.versions.node}, ${new Date().toISOString().slice(0, 10)}. The load average
   was ${LOAD_BEFORE.toFixed(1)} when it began: what is above 0 is other programs, at the cost of every latency here. They share the cores, so
   the requests/s are the machine's, and "without the cache" pays for Postgres on the same cores.
-- Requests in flight to each replica: ${inFlight}, each followed by the next; ${seconds} s that count, after each replica was asked for
-  every page once (${withCache.requests.toLocaleString('en')} requests with the cache, ${withCache.changes.toLocaleString('en')} of them changes).
+- First each replica is asked for every page once. Then two phases of ${seconds} s: ${rate} requests a second at random times (a Poisson process;
+  each counts from when it was due; ${number(steady.requests)} with the cache, ${number(steady.changes)} of them changes), which the machine carries without the cache, too; and
+  as many as it can, ${inFlight} in flight to each replica, each followed by the next (${number(fast.requests)} with the cache, ${number(fast.changes)} of them changes).
+  Latencies are those of the first, where they tell what a visitor waits for; in the second they tell how long the queue for the cores is.
 - Pages of ${BUILDS.toLocaleString('en')} builds by Zipf's law (exponent ${EXPONENT}) make up 75 %, lists with filters and pages 22 %, the page of classes 3 %.
   A page makes two to four reads.
 - ${100 * CHANGES} % of the requests change something, by the application's own server actions: 75 % like, 20 % update a build, 5 % create or delete
@@ -92,7 +97,7 @@ ${holds}
 - "As the page waits for it" is measured in the page's code, from the call of \`getOrSet\` to its value: decoding is in it, and so is
   the wait for a busy event loop. "In the cache itself" is what \`metrics()\` tells.
 - After a change each replica takes the new value from Redis once. Where such hits are more than one in a hundred, the p99 of all hits
-  is one of theirs: a round trip, on a machine that is busy.
+  is one of theirs: a round trip. It is the wait for a core that makes it long when the machine is full.
 `
 }
 
@@ -101,13 +106,13 @@ async function main() {
   if (!(await runSteps(preparations()))) return
   const without = await measure('without the cache', false, options)
   const withCache = await measure('with the cache', true, options)
-  const rows = rowsOf(without, withCache)
-  const verdicts = verdictsOf(without, withCache)
-  console.log(`\n${textTable(rows)}\n`)
+  const groups = groupsOf(without, withCache, options.rate)
+  const verdicts = verdictsOf(without, withCache, options.rate)
+  console.log(`\n${textTable(groups)}\n`)
   for (const [text, isMet] of verdicts) console.log(`  ${isMet ? '✔' : '✖'} ${text}`)
   if (options.isKept) {
-    writeFileSync(path.join(ROOT, 'docs', 'load.md'), documentOf({ rows, verdicts, withCache, ...options }))
-    writeFileSync(path.join(ROOT, 'docs', 'load.svg'), chartOf(without, withCache))
+    writeFileSync(path.join(ROOT, 'docs', 'load.md'), documentOf({ groups, verdicts, withCache, ...options }))
+    writeFileSync(path.join(ROOT, 'docs', 'load.svg'), chartOf(without, withCache, options.rate))
     console.log('\n  kept in docs/load.md and docs/load.svg')
   }
   if (!verdicts.every(([, isMet]) => isMet)) process.exitCode = 1

@@ -53,10 +53,12 @@ async function markNotKept({ work, unit }, ttl) {
   else markUseCache(NOT_KEPT)
 }
 
-/** With cacheComponents: what follows is of a request, and no part of what was prerendered. */
-async function untilRequested({ work, unit }) {
-  if (!work.cacheComponentsEnabled || !WAITS.includes(unit.type)) return
-  if (unit.phase !== undefined && unit.phase !== 'render') return
+/** With cacheComponents: whether what follows must be of a request, and no part of what was prerendered. */
+function needsRequest({ work, unit }) {
+  return work.cacheComponentsEnabled && WAITS.includes(unit.type) && (unit.phase ?? 'render') === 'render'
+}
+
+async function untilRequested() {
   const io = optional('next/cache').io ?? required('next/server', 'connection')
   await io()
 }
@@ -74,7 +76,8 @@ async function readInPage(keys, termsOf, read) {
   if (place?.unit === undefined || keys.length === 0) return read()
   const mark = MARK[place.unit.type]
   if (mark === undefined) {
-    await untilRequested(place)
+    // Awaited only where it matters: rendering would go on in between, and a hit in memory needs no wait at all.
+    if (needsRequest(place)) await untilRequested()
     return read()
   }
   const terms = termsOf()

@@ -1,17 +1,21 @@
 'use strict'
-// One run: two replicas on one Redis and one Postgres under the mix, for so long, with the cache or without it.
+// One run: two replicas on one Redis and one Postgres under the mix, with the cache or without it; at a steady rate first,
+// then as fast as they answer.
 
 const { spawn } = require('node:child_process')
 const { once } = require('node:events')
 const { spawnApp } = require('../lib/next-app.js')
 const { freePort } = require('../lib/ports.js')
 const { startPostgres } = require('../postgres-server.js')
+const { seeded } = require('../lib/seeded.js')
 const { ensureRedisServer } = require('../redis-server.js')
 const { Client } = require('./client.js')
 const { Mix } = require('./mix.js')
 
 const NAMES = ['A', 'B']
 const ALL_VISITORS = [1, 2, 3, 4, 5]
+/** To one replica: load that it cannot carry must not pile up. */
+const MOST_OPEN = 200
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** Everything that is started ends with this process, however it ends. */
@@ -75,34 +79,61 @@ async function change(client, mix, wanted) {
   if (made !== undefined) mix.made(made)
 }
 
-/** Keeps one request in flight until `isOver`, and notes how long each took. */
-async function drive({ client }, mix, notes, isOver) {
-  while (!isOver()) {
-    const wanted = mix.next()
-    const began = performance.now()
-    try {
-      if (wanted.change === undefined) await client.get(wanted.path)
-      else await change(client, mix, wanted)
-      notes.took.push(performance.now() - began)
-      if (wanted.change !== undefined) notes.changes++
-    } catch (error) {
-      // A build may be deleted between the draw and the request.
-      if (error.status === undefined) throw error
-      notes.refused.push(error.message)
-    }
+/** Asks for what the mix says next, and notes how long that took since `began`. */
+async function request({ client }, mix, notes, began) {
+  const wanted = mix.next()
+  try {
+    if (wanted.change === undefined) await client.get(wanted.path)
+    else await change(client, mix, wanted)
+    notes.took.push(performance.now() - began)
+    if (wanted.change !== undefined) notes.changes++
+  } catch (error) {
+    // A build may be deleted between the draw and the request.
+    if (error.status === undefined) throw error
+    notes.refused.push(error.message)
   }
 }
 
-async function phase(replicas, mixes, { seconds, inFlight, tell }) {
+/** Requests one after the other, so many at a time, until `end`. */
+async function asFastAsAnswered(replica, mix, notes, { inFlight, end }) {
+  const one = async () => {
+    while (performance.now() < end) await request(replica, mix, notes, performance.now())
+  }
+  await Promise.all(Array.from({ length: inFlight }, one))
+}
+
+/**
+ * Requests at random times (those of a Poisson process), whether or not those before are answered. Each counts from the
+ * time that it was due, so one that has to wait for others does not hide it.
+ */
+async function atRate(replica, mix, notes, { perSecond, seed, end }) {
+  const random = seeded(seed)
+  const untilNext = () => (-Math.log(1 - random()) * 1_000) / perSecond
+  const open = new Set()
+  let failure
+  for (let due = performance.now(); due < end; due += untilNext()) {
+    await sleep(Math.max(0, due - performance.now()))
+    if (open.size >= MOST_OPEN) throw new Error(`${MOST_OPEN} requests are open: ${perSecond} a second are too many`)
+    const one = request(replica, mix, notes, due)
+      .catch((error) => (failure ??= error))
+      .finally(() => open.delete(one))
+    open.add(one)
+    if (failure !== undefined) throw failure
+  }
+  await Promise.all(open)
+  if (failure !== undefined) throw failure
+}
+
+/** Both replicas under `drive` for so long: what it noted, and what they counted before and after. */
+async function phase({ replicas, mixes, seconds, tell }, drive, how) {
   const notes = { took: [], refused: [], changes: 0 }
   const before = await Promise.all(replicas.map(countsOf))
   const began = performance.now()
   const elapsed = () => (performance.now() - began) / 1_000
   const timer = setInterval(() => tell(elapsed(), notes.took.length), 1_000)
-  const drivers = replicas.flatMap((replica, i) =>
-    Array.from({ length: inFlight }, () => drive(replica, mixes[i], notes, () => elapsed() >= seconds)),
-  )
-  await Promise.all(drivers).finally(() => clearInterval(timer))
+  const end = began + 1_000 * seconds
+  const drives = replicas.map((replica, i) => drive(replica, mixes[i], notes, { ...how, seed: i, end }))
+  await Promise.all(drives).finally(() => clearInterval(timer))
   const took = elapsed()
   const after = await Promise.all(replicas.map(countsOf))
   return { ...notes, seconds: took, before, after }
@@ -126,8 +157,12 @@ async function warmUp(replicas, mixes, { inFlight, isShort, tell }) {
   await Promise.all(walks).finally(() => clearInterval(timer))
 }
 
-/** @returns what was counted in the measured phase, after a warm-up */
-async function runLoad({ hasCache, seconds, inFlight, tell }) {
+/**
+ * @param {{ hasCache: boolean, seconds: number, rate: number, inFlight: number, tell: Function }} options `seconds` of
+ *   each phase; `rate` to both replicas together, per second; `inFlight` to each
+ * @returns what was counted in each phase, after a warm-up
+ */
+async function runLoad({ hasCache, seconds, rate, inFlight, tell }) {
   const postgres = await startPostgres({ adopt })
   const redis = await startRedis()
   const env = {
@@ -142,9 +177,11 @@ async function runLoad({ hasCache, seconds, inFlight, tell }) {
   try {
     for (const name of NAMES) replicas.push(await startReplica(name, env))
     const mixes = replicas.map((_, i) => new Mix(7 + i))
-    const options = { inFlight, tell }
-    await warmUp(replicas, mixes, { ...options, isShort: !hasCache })
-    return await phase(replicas, mixes, { ...options, seconds })
+    await warmUp(replicas, mixes, { inFlight, tell, isShort: !hasCache })
+    const run = { replicas, mixes, seconds, tell }
+    const steady = await phase(run, atRate, { perSecond: rate / replicas.length })
+    const fast = await phase(run, asFastAsAnswered, { inFlight })
+    return { steady, fast }
   } finally {
     for (const { client } of replicas) client.close()
     // Replicas first: they need the other two to the end.
