@@ -4,7 +4,7 @@
 //!
 //! 1. [`registry`] one engine per process and Redis · [`admin`] the operator's view, beside the engines
 //! 2. [`engine`] every decision: probe, lookup, lease, fill, set, invalidate, supervise, report
-//! 3. [`link`] what is known of the connection · [`breaker`] · [`journal`] · [`versions`] · [`retry`] · [`loads`] ·
+//! 3. [`link`] what is known of the connection · [`shards`] what lives where · [`breaker`] · [`journal`] · [`versions`] · [`retry`] · [`loads`] ·
 //!    [`settling`]
 //! 4. [`redis`] sockets, scripts, sessions
 //! 5. [`hot`] the hottest entries · [`memory`] the memory tier · [`metrics`] · [`notice`] changes told to all handles
@@ -34,4 +34,5 @@ pub mod registry;
 pub mod retry;
 pub mod rules;
 pub mod settling;
+pub mod shards;
 pub mod versions;

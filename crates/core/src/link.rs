@@ -15,7 +15,7 @@ use crate::breaker::Breaker;
 use crate::clock::{Instant, MS};
 use crate::config::{CoherenceMode, RedisConfig};
 use crate::key::NameHash;
-use crate::redis::session::Session;
+use crate::shards::Shards;
 
 #[derive(Clone, Debug)]
 pub enum LinkState {
@@ -23,7 +23,7 @@ pub enum LinkState {
     Idle,
     /// The first attempt is under way: a caller may wait for it.
     Connecting,
-    Up(Arc<Session>),
+    Up(Arc<Shards>),
     Down(String),
 }
 
@@ -103,40 +103,40 @@ impl Link {
 
     pub fn set_state(&self, state: LinkState) {
         self.down.store(matches!(state, LinkState::Down(_)), SeqCst);
-        if let LinkState::Up(session) = &state {
-            self.tracking.store(session.coherence.is_some(), SeqCst);
+        if let LinkState::Up(shards) = &state {
+            self.tracking.store(shards.has_pushes(), SeqCst);
         }
         self.state.send_replace(state);
     }
 
-    /// The session, if there is one and it is not over.
+    /// What can be asked, if it is not over.
     #[must_use]
-    pub fn session(&self) -> Option<Arc<Session>> {
+    pub fn shards(&self) -> Option<Arc<Shards>> {
         match &*self.state.borrow() {
-            LinkState::Up(session) if !session.is_over() => Some(Arc::clone(session)),
+            LinkState::Up(shards) if !shards.is_over() => Some(Arc::clone(shards)),
             _ => None,
         }
     }
 
     /// Waits while the very first attempt to connect is under way.
-    pub async fn first_session(&self, until: Deadline) -> Option<Arc<Session>> {
+    pub async fn first_session(&self, until: Deadline) -> Option<Arc<Shards>> {
         let mut state = self.state.subscribe();
         let settled = |s: &LinkState| !matches!(s, LinkState::Idle | LinkState::Connecting);
         timeout_at(until, state.wait_for(settled)).await.ok()?.ok()?;
-        self.session()
+        self.shards()
     }
 
     /// Waits for a session, whatever the state is now.
     ///
     /// # Errors
     /// Why there is none, at the deadline.
-    pub async fn any_session(&self, until: Deadline) -> Result<Arc<Session>, String> {
+    pub async fn any_session(&self, until: Deadline) -> Result<Arc<Shards>, String> {
         let mut state = self.state.subscribe();
         loop {
             let up = state.wait_for(|s| matches!(s, LinkState::Up(_)));
             let _ = timeout_at(until, up).await;
             match self.state() {
-                LinkState::Up(session) if !session.is_over() => return Ok(session),
+                LinkState::Up(shards) if !shards.is_over() => return Ok(shards),
                 LinkState::Down(why) if Deadline::now() >= until => return Err(why),
                 _ if Deadline::now() >= until => return Err("no answer in time".into()),
                 // Over, and about to be replaced.

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use crate::clock::Instant;
-use crate::envelope::{EntryId, Stamp};
+use crate::envelope::{EntryId, Reign, Stamp};
 use crate::epoch::Seq;
 use crate::key::{HashedMap, NameHash};
 use crate::memory::Entry;
@@ -122,6 +122,8 @@ pub struct Stamps {
     pub list: Vec<Stamp>,
     /// The number of the latest pattern rule.
     pub rules: u64,
+    /// Of the master that has the lease, and will have the entry.
+    pub reign: Reign,
 }
 
 /// What a new load is made of.

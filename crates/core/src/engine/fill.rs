@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use redis::Value;
 
-use super::judge::{lifetimes, version_of};
+use super::judge::lifetimes;
 use super::{slots, Engine};
 use crate::clock::{Instant, MS};
 use crate::envelope::{pack_names, EntryId, Envelope, Payload, Policy, Stamp};
@@ -18,8 +18,8 @@ use crate::link::ALONE;
 use crate::loads::{Load, LoadId, LoadKind, OwnerId, Run, Stamps, Storage};
 use crate::memory::{Entry, NewEntry};
 use crate::redis::script::{Script, ScriptCall};
-use crate::redis::session::Session;
 use crate::redis::wire::Budget;
+use crate::shards::Shards;
 use crate::versions::Kept;
 
 #[derive(Clone, Debug)]
@@ -114,9 +114,9 @@ impl Engine {
         let Some(filling) = self.take_filling(request) else {
             return;
         };
-        match (token, self.trusted_session()) {
-            (Some(token), Some(session)) => {
-                let stored = self.fill_under(&filling, token, &session).await;
+        match (token, self.trusted_shards()) {
+            (Some(token), Some(shards)) => {
+                let stored = self.fill_under(&filling, token, &shards).await;
                 self.keep_filled(&filling, stored, token);
             }
             (Some(token), None) => {
@@ -151,7 +151,7 @@ impl Engine {
         self.keep_in_memory(filling, id, since);
     }
 
-    async fn fill_under(&self, filling: &Filling, token: EntryId, session: &Arc<Session>) -> Stored {
+    async fn fill_under(&self, filling: &Filling, token: EntryId, shards: &Arc<Shards>) -> Stored {
         if !self.stands(filling) || filling.stamps.list.is_empty() {
             self.metrics.loads_fenced.add(1);
             self.release_soon(filling.name, token);
@@ -164,7 +164,7 @@ impl Engine {
         // 1. Late tags get their versions, and then no push for them may have come since the load began.
         let mut stamps = filling.stamps.list.clone();
         if !filling.late_tags.is_empty() {
-            let Some(late) = self.stamp_late_tags(filling, session, &mut budget).await else {
+            let Some(late) = self.stamp_late_tags(filling, shards, &mut budget).await else {
                 self.release_soon(filling.name, token);
                 return Stored::Refused;
             };
@@ -179,24 +179,24 @@ impl Engine {
 
         // 3. Versions are touched with every fill (unused ones would be evicted first), then the fill itself.
         let mut calls: Vec<ScriptCall> = stamps.iter().map(|s| self.tagget(s.name)).collect();
-        calls.push(self.fill_call(filling, token, &stamps, session));
+        calls.push(self.fill_call(filling, token, &stamps, shards));
         let sent = self.now();
-        let replies = match session.data.scripts(&calls, &mut budget).await {
-            Ok(replies) => self.redis_answered(sent, replies),
+        let answers = match shards.scripts(&calls, &mut budget).await {
+            Ok(answers) => self.redis_answered(sent, answers),
             Err(fault) => {
-                self.redis_failed(session, &fault);
+                self.redis_failed(shards, &fault);
                 return Stored::Unknown;
             }
         };
-        let unchanged = stamps.iter().zip(&replies).all(|(stamp, reply)| {
-            version_of(reply, session.reign).is_some_and(|now| {
+        let unchanged = stamps.iter().enumerate().all(|(n, stamp)| {
+            shards.version(&answers, n, stamp.name).is_some_and(|now| {
                 now.version.removed == stamp.version.removed && now.version.reign == stamp.version.reign
             })
         });
-        match replies.last() {
+        match answers.values.last() {
             Some(Value::Int(1)) if unchanged => Stored::Yes,
             Some(Value::ServerError(error)) => {
-                self.redis_failed(session, &error.into());
+                self.redis_failed(shards, &error.into());
                 self.release_soon(filling.name, token);
                 Stored::Refused
             }
@@ -212,20 +212,21 @@ impl Engine {
     async fn stamp_late_tags(
         &self,
         filling: &Filling,
-        session: &Arc<Session>,
+        shards: &Arc<Shards>,
         budget: &mut Budget,
     ) -> Option<Vec<Stamp>> {
         // Redis's clock is known to a round trip.
         let round_trip = self.link().and_then(|link| link.latency()).unwrap_or_default();
         let age = (self.now().saturating_sub(filling.began) + round_trip) / MS + 1;
-        let began = session.server_time(&*self.clock).saturating_sub(age) * 1_000;
         let names = filling.late_tags.iter();
-        let calls: Vec<_> = names.map(|name| self.tagget_since(*name, began)).collect();
-        let replies = session.data.scripts(&calls, budget).await.ok()?;
-        let version = |reply| version_of(reply, session.reign);
-        let versions: Option<Vec<Kept>> = replies.iter().map(version).collect();
-        let barrier = session.coherence.as_ref()?;
-        barrier.all(redis::pipe().cmd("PING"), budget).await.ok()?;
+        let began = |name| shards.server_time(name, &*self.clock).saturating_sub(age) * 1_000;
+        let calls: Vec<_> = names.map(|name| self.tagget_since(*name, began(*name))).collect();
+        let answers = shards.scripts(&calls, budget).await.ok()?;
+        let version = |(n, name): (usize, &NameHash)| shards.version(&answers, n, *name);
+        let versions: Option<Vec<Kept>> = filling.late_tags.iter().enumerate().map(version).collect();
+        if !shards.barrier(&filling.late_tags, budget).await {
+            return None;
+        }
         let versions = versions?;
         let settles = versions.iter().any(|kept| kept.until > 0);
         if settles || filling.channel != self.channel() || !self.stands(filling) {
@@ -239,14 +240,14 @@ impl Engine {
         Some(filling.late_tags.iter().zip(versions).map(stamp).collect())
     }
 
-    fn fill_call(&self, filling: &Filling, token: EntryId, stamps: &[Stamp], session: &Session) -> ScriptCall {
+    fn fill_call(&self, filling: &Filling, token: EntryId, stamps: &[Stamp], shards: &Shards) -> ScriptCall {
         let envelope = Envelope {
             marked_stale: false,
             codec: filling.payload.codec,
             ascii: filling.payload.ascii,
             id: token,
-            reign: session.reign,
-            created: session.server_time(&*self.clock),
+            reign: filling.stamps.reign,
+            created: shards.server_time(filling.name, &*self.clock),
             policy: filling.policy,
             stamps: stamps.to_vec(),
             rules: filling.stamps.rules,
@@ -349,13 +350,13 @@ impl Engine {
         let (Some(token), Some(link)) = (load.token(), &self.link) else {
             return;
         };
-        let Some(session) = link.session() else { return };
+        let Some(shards) = link.shards() else { return };
         if end == LoadEnd::Failed {
             // Others need not queue up behind a loader that fails: they see the mark and load for themselves.
             let life = (200_u64 << failures.saturating_sub(1).min(5)).min(5_000);
-            self.release_on(&session, load.name, token, self.failure_mark(), life);
+            self.release_on(&shards, load.name, token, self.failure_mark(), life);
         } else {
-            self.release_on(&session, load.name, token, Vec::new(), 0);
+            self.release_on(&shards, load.name, token, Vec::new(), 0);
         }
     }
 
@@ -413,17 +414,17 @@ impl Engine {
             let soon = tokio::time::Instant::now() + std::time::Duration::from_millis(100);
             link.first_session(soon).await;
         }
-        let Some(session) = link.session() else { return };
+        let Some(shards) = link.shards() else { return };
         let calls: Vec<ScriptCall> = leases
             .into_iter()
             .map(|(name, token)| self.release_call(name, token, Vec::new(), 0))
             .collect();
         let mut budget = Budget::new(std::time::Duration::from_millis(100));
         // Nothing more can be done when it fails: the leases lapse by themselves.
-        let _ = session.data.scripts(&calls, &mut budget).await;
+        let _ = shards.scripts(&calls, &mut budget).await;
         while self.invalidating.load(SeqCst) > 0 {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
-        let _ = self.drain(&session).await;
+        let _ = self.drain(&shards).await;
     }
 }

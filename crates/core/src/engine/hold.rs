@@ -7,22 +7,22 @@ use crate::envelope::EntryId;
 use crate::key::NameHash;
 use crate::loads::{LoadId, OwnerId};
 use crate::redis::script::{Script, ScriptCall};
-use crate::redis::session::Session;
 use crate::redis::wire::Budget;
+use crate::shards::Shards;
 
 /// Life of a lease whose holder lives; renewed every quarter of it. A dead holder's ends after at most this.
 pub(super) const LEASE: u64 = 4_000;
 
 impl Engine {
-    pub(super) fn renew_soon(self: &Arc<Self>, granted: Vec<(LoadId, NameHash, EntryId)>, session: &Arc<Session>) {
+    pub(super) fn renew_soon(self: &Arc<Self>, granted: Vec<(LoadId, NameHash, EntryId)>, shards: &Arc<Shards>) {
         if granted.is_empty() {
             return;
         }
-        let (engine, session) = (Arc::clone(self), Arc::clone(session));
-        self.runtime.spawn(async move { engine.renew(granted, &session).await });
+        let (engine, shards) = (Arc::clone(self), Arc::clone(shards));
+        self.runtime.spawn(async move { engine.renew(granted, &shards).await });
     }
 
-    async fn renew(&self, leases: Vec<(LoadId, NameHash, EntryId)>, session: &Arc<Session>) {
+    async fn renew(&self, leases: Vec<(LoadId, NameHash, EntryId)>, shards: &Arc<Shards>) {
         let Some(link) = &self.link else { return };
         let calls: Vec<ScriptCall> = leases
             .iter()
@@ -34,8 +34,8 @@ impl Engine {
             })
             .collect();
         let mut budget = Budget::new(link.config.command_timeout);
-        if let Err(fault) = session.data.scripts(&calls, &mut budget).await {
-            self.redis_failed(session, &fault);
+        if let Err(fault) = shards.scripts(&calls, &mut budget).await {
+            self.redis_failed(shards, &fault);
         }
     }
 
@@ -52,26 +52,26 @@ impl Engine {
                 Some((load.id, load.name, load.token()?))
             })
             .collect();
-        if let Some(session) = self.trusted_session() {
-            self.me().renew_soon(held, &session);
+        if let Some(shards) = self.trusted_shards() {
+            self.me().renew_soon(held, &shards);
         }
     }
 
     /// Gives a lease back in the background.
     pub(super) fn release_soon(&self, name: NameHash, token: EntryId) {
-        if let Some(session) = self.link.as_ref().and_then(|link| link.session()) {
-            self.release_on(&session, name, token, Vec::new(), 0);
+        if let Some(shards) = self.link.as_ref().and_then(|link| link.shards()) {
+            self.release_on(&shards, name, token, Vec::new(), 0);
         }
     }
 
-    pub(super) fn release_on(&self, session: &Arc<Session>, name: NameHash, token: EntryId, mark: Vec<u8>, life: u64) {
+    pub(super) fn release_on(&self, shards: &Arc<Shards>, name: NameHash, token: EntryId, mark: Vec<u8>, life: u64) {
         let call = self.release_call(name, token, mark, life);
-        let (engine, session) = (self.me(), Arc::clone(session));
+        let (engine, shards) = (self.me(), Arc::clone(shards));
         self.runtime.spawn(async move {
             let Some(link) = &engine.link else { return };
             let mut budget = Budget::new(link.config.command_timeout);
-            if let Err(fault) = session.data.scripts(&[call], &mut budget).await {
-                engine.redis_failed(&session, &fault);
+            if let Err(fault) = shards.scripts(&[call], &mut budget).await {
+                engine.redis_failed(&shards, &fault);
             }
         });
     }

@@ -18,9 +18,9 @@ use crate::link::Link;
 use crate::notice::Change;
 use crate::redis::fault::{fault_of, Fault};
 use crate::redis::script::{Script, ScriptCall};
-use crate::redis::session::Session;
 use crate::redis::wire::Budget;
 use crate::rules::{Rule, CAP};
+use crate::shards::Shards;
 
 /// Scripts sent in one pipeline when the journal is drained.
 const BATCH: usize = 500;
@@ -125,7 +125,7 @@ impl Engine {
         link.first_session(deadline).await;
         let mut last = Fault::Disconnected("no session".into());
         while Deadline::now() < deadline {
-            let Some(session) = link.session() else {
+            let Some(shards) = link.shards() else {
                 // One quick look for a link that is just being replaced; a dead one is not waited for.
                 let soon = (Deadline::now() + std::time::Duration::from_millis(50)).min(deadline);
                 match link.any_session(soon).await {
@@ -134,7 +134,7 @@ impl Engine {
                 }
             };
             let left = deadline - Deadline::now();
-            let attempt = self.apply(orders, &session, left);
+            let attempt = self.apply(orders, &shards, left);
             match timeout_at(deadline, attempt).await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(fault @ Fault::Disconnected(_))) => last = fault,
@@ -147,12 +147,12 @@ impl Engine {
 
     /// Runs the scripts. What Redis refuses (a right that is missing, a value of another type) becomes the invalidation of
     /// the namespace, which includes it: noted for ever, it would keep this process from Redis.
-    async fn apply(&self, orders: &[Order], session: &Arc<Session>, time: std::time::Duration) -> Result<(), Fault> {
+    async fn apply(&self, orders: &[Order], shards: &Arc<Shards>, time: std::time::Duration) -> Result<(), Fault> {
         let mut budget = Budget::new(time);
-        match self.run(orders, session, &mut budget).await {
+        match self.run(orders, shards, &mut budget).await {
             Err(Fault::Refused(why)) if orders.iter().any(|order| order.push.kind != Kind::Namespace) => {
                 let whole = [Order::whole(self.namespace.whole(), orders.iter())];
-                self.run(&whole, session, &mut budget).await?;
+                self.run(&whole, shards, &mut budget).await?;
                 self.bump_all(&whole);
                 self.warn_of_refusal(&why);
                 Ok(())
@@ -161,21 +161,21 @@ impl Engine {
         }
     }
 
-    async fn run(&self, orders: &[Order], session: &Arc<Session>, budget: &mut Budget) -> Result<(), Fault> {
+    async fn run(&self, orders: &[Order], shards: &Arc<Shards>, budget: &mut Budget) -> Result<(), Fault> {
         let calls: Vec<ScriptCall> = orders.iter().map(|order| self.script_for(order)).collect();
         let sent = self.now();
-        let result = session.data.scripts(&calls, budget).await;
+        let result = shards.scripts(&calls, budget).await;
         let fault = match result {
-            Ok(replies) => {
-                self.note_own_rules(orders, &replies);
-                self.redis_answered(sent, replies).iter().find_map(fault_of)
+            Ok(answers) => {
+                self.note_own_rules(orders, &answers.values);
+                self.redis_answered(sent, answers.values).iter().find_map(fault_of)
             }
             Err(fault) => Some(fault),
         };
         match fault {
             None => Ok(()),
             Some(fault) => {
-                self.redis_failed(session, &fault);
+                self.redis_failed(shards, &fault);
                 Err(fault)
             }
         }
@@ -261,12 +261,12 @@ impl Engine {
     ///
     /// # Errors
     /// The first that Redis refused or did not answer; the rest stays noted.
-    pub(super) async fn drain(&self, session: &Arc<Session>) -> Result<(), Fault> {
+    pub(super) async fn drain(&self, shards: &Arc<Shards>) -> Result<(), Fault> {
         let Some(link) = &self.link else { return Ok(()) };
         while !self.journal.is_empty() {
             let noted = self.journal.some(BATCH);
             let orders: Vec<Order> = noted.iter().map(|item| item.order.clone()).collect();
-            self.apply(&orders, session, link.config.command_timeout * 2).await?;
+            self.apply(&orders, shards, link.config.command_timeout * 2).await?;
             self.bump_all(&orders);
             for item in &noted {
                 self.journal.strike(item);

@@ -15,10 +15,10 @@ use crate::epoch::{Slot, Standing};
 use crate::freshness::{freshness, Freshness, Lifetimes};
 use crate::key::{HashedMap, NameHash};
 use crate::memory::{Entry, NewEntry};
-use crate::redis::fault::Fault;
-use crate::redis::session::Session;
+use crate::redis::fault::{fault_of, Fault};
 use crate::redis::wire::Budget;
 use crate::rules::{Judgement, Latest};
+use crate::shards::Shards;
 use crate::versions::{parse_version, Kept};
 
 /// What the bytes in Redis are worth.
@@ -99,7 +99,7 @@ impl Engine {
     pub(super) async fn current_versions(
         &self,
         opened: &[Opened<'_>],
-        session: &Arc<Session>,
+        shards: &Arc<Shards>,
         budget: &mut Budget,
     ) -> Result<Versions, Fault> {
         let mut versions = Versions::default();
@@ -119,14 +119,14 @@ impl Engine {
                 doubtful.push(stamp.name);
             }
         }
-        let mut pipeline = redis::Pipeline::with_capacity(doubtful.len());
-        for name in &doubtful {
-            pipeline.cmd("GET").arg(self.keys.versions(*name));
-        }
         let since = self.since();
-        let replies = session.data.all(&pipeline, budget).await?;
-        for (name, reply) in doubtful.into_iter().zip(replies) {
-            let version = version_of(&reply, session.reign);
+        let keys = doubtful.iter().map(|name| self.keys.versions(*name));
+        let answers = shards.gets(keys, budget).await?;
+        if let Some(fault) = answers.values.iter().find_map(fault_of) {
+            return Err(fault);
+        }
+        for (n, name) in doubtful.into_iter().enumerate() {
+            let version = shards.version(&answers, n, name);
             if let Some(version) = version {
                 self.install_version(name, version, since);
             }
@@ -136,7 +136,7 @@ impl Engine {
             // The oldest first: what it needs, the others have with it.
             let numbers = opened.iter().filter_map(Opened::rules);
             if let Some(oldest) = numbers.filter(|number| *number < latest.number).min() {
-                self.learn_rules(oldest, latest, &session.data, budget).await?;
+                self.learn_rules(oldest, latest, shards, budget).await?;
             }
         }
         Ok(versions)
@@ -148,7 +148,7 @@ impl Engine {
         one: &Pending,
         opened: Opened<'_>,
         since: Since,
-        session: &Session,
+        shards: &Shards,
         versions: &Versions,
     ) -> Verdict {
         let envelope = match opened {
@@ -160,7 +160,7 @@ impl Engine {
             Opened::Whole(envelope) => envelope,
         };
         let bad = || Verdict::Bad(envelope.id.to_vec());
-        if envelope.key != &*one.key || envelope.reign != session.reign {
+        if envelope.key != &*one.key || Some(envelope.reign) != shards.of(one.name).map(|home| home.reign) {
             return bad();
         }
         let mut marked_stale = envelope.marked_stale;
@@ -185,7 +185,7 @@ impl Engine {
             Judgement::Staled => marked_stale = true,
             Judgement::Stands => {}
         }
-        let entry = self.entry_of(one, &envelope, since, proof, marked_stale, session);
+        let entry = self.entry_of(one, &envelope, since, proof, marked_stale, shards);
         let fresh = freshness(&entry.head().life, one.read.ttl, marked_stale, self.now());
         Verdict::Usable(entry, fresh)
     }
@@ -216,11 +216,13 @@ impl Engine {
         since: Since,
         proof: Instant,
         marked_stale: bool,
-        session: &Session,
+        shards: &Shards,
     ) -> Entry {
         let tags: Vec<NameHash> = envelope.stamps.iter().skip(1).map(|s| s.name).collect();
         let now = self.now();
-        let age = session.server_time(&*self.clock).saturating_sub(envelope.created);
+        let age = shards
+            .server_time(one.name, &*self.clock)
+            .saturating_sub(envelope.created);
         Entry::new(&NewEntry {
             key: &one.key,
             payload: envelope.payload,

@@ -13,19 +13,19 @@ use redis::Value;
 use tokio::time::Instant as Deadline;
 
 use super::hold::LEASE;
-use super::judge::{bytes_of, version_of, Since};
+use super::judge::{bytes_of, Since};
 use super::lookup::{Answer, Found, Pending};
 use super::rules::Waits;
 use super::Engine;
 use crate::clock::{Instant, MS};
-use crate::envelope::{EntryId, Stamp};
+use crate::envelope::{EntryId, Reign, Stamp};
 use crate::epoch::Standing;
 use crate::key::{NameHash, Push};
 use crate::loads::{LoadKind, Stamps, Storage};
 use crate::redis::fault::{fault_of, Fault};
 use crate::redis::script::{Script, ScriptCall};
-use crate::redis::session::Session;
 use crate::redis::wire::Budget;
+use crate::shards::Shards;
 use crate::versions::Kept;
 
 /// Reads of one key that find an entry of no use again and again (another process keeps writing what this one
@@ -46,7 +46,7 @@ impl Engine {
     pub(super) async fn lease(
         self: &Arc<Self>,
         pending: Vec<Pending>,
-        session: &Arc<Session>,
+        shards: &Arc<Shards>,
         mut budget: Budget,
         answer: &Answer,
     ) {
@@ -58,7 +58,7 @@ impl Engine {
             if pending.is_empty() {
                 return;
             }
-            pending = self.lease_once(pending, session, &mut budget, answer).await;
+            pending = self.lease_once(pending, shards, &mut budget, answer).await;
         }
         for one in pending {
             self.lead(&one, Storage::Nowhere, Stamps::default(), self.since(), answer);
@@ -69,7 +69,7 @@ impl Engine {
     async fn lease_once(
         self: &Arc<Self>,
         pending: Vec<Pending>,
-        session: &Arc<Session>,
+        shards: &Arc<Shards>,
         budget: &mut Budget,
         answer: &Answer,
     ) -> Vec<Pending> {
@@ -77,7 +77,7 @@ impl Engine {
         //    loader that starts on the replies. They are asked for even where the table knows them: a version
         //    evicted without a push would fence the load only after its loader ran.
         let since = self.since();
-        if session.is_over() || !self.journal.is_empty() {
+        if shards.is_over() || !self.journal.is_empty() {
             // Queued while this waited: Redis is not asked before it is applied. Looked at after `since` was taken,
             // because the queue is filled before its invalidation falls here for the second time.
             self.load_without_redis(pending, answer);
@@ -88,20 +88,20 @@ impl Engine {
         let reads = pending.iter().zip(&tokens);
         let mut calls: Vec<ScriptCall> = reads.map(|(one, token)| self.read_or_take(one, token)).collect();
         calls.extend(names.iter().map(|name| self.tagget(*name)));
-        let mut reads = match session.data.scripts(&calls, budget).await {
-            Ok(replies) => self.redis_answered(since.start, replies),
+        let mut answers = match shards.scripts(&calls, budget).await {
+            Ok(answers) => self.redis_answered(since.start, answers),
             Err(fault) => {
-                self.redis_failed(session, &fault);
+                self.redis_failed(shards, &fault);
                 self.load_without_redis(pending, answer);
                 return Vec::new();
             }
         };
-        let versions = reads.split_off(pending.len());
         let versions: Vec<(NameHash, Option<Kept>)> = names
             .into_iter()
-            .zip(&versions)
-            .map(|(name, reply)| (name, version_of(reply, session.reign)))
+            .enumerate()
+            .map(|(n, name)| (name, shards.version(&answers, pending.len() + n, name)))
             .collect();
+        let reads = std::mem::take(&mut answers.values);
         for (name, version) in &versions {
             if let Some(version) = version {
                 self.install_version(*name, *version, since);
@@ -109,23 +109,24 @@ impl Engine {
         }
 
         // 2. While a pattern waits, its rule must be known before anything is granted.
-        let waits = self.learn_waits(&versions, session, budget).await;
+        let waits = self.learn_waits(&versions, shards, budget).await;
 
         // 3. Sort: granted, there, held.
         let mut there = (Vec::new(), Vec::new());
         let mut granted = Vec::new();
-        for ((one, token), reply) in pending.into_iter().zip(tokens).zip(reads) {
+        for (n, ((one, token), reply)) in pending.into_iter().zip(tokens).zip(reads).enumerate() {
             match ReadReply::parse(reply) {
                 ReadReply::Granted(kept) => {
                     let token = kept.unwrap_or(token);
                     granted.push((one.id, one.name, token));
                     let taken = Taken {
                         token,
+                        reign: shards.reign(&answers, n, one.name).unwrap_or_default(),
                         versions: &versions,
                         waits,
                         since,
                     };
-                    self.granted(&one, &taken, session, answer);
+                    self.granted(&one, &taken, shards, answer);
                 }
                 ReadReply::There(entry) => {
                     there.0.push(one);
@@ -134,18 +135,18 @@ impl Engine {
                 ReadReply::Failed => self.beside_failed(&one, since, answer),
                 ReadReply::Settling(left) => self.beside_settling(&one, self.now() + left * MS, since, answer),
                 ReadReply::Retried if one.waited => self.beside_failed(&one, since, answer),
-                ReadReply::Retried | ReadReply::Held => self.held(one, session, answer),
+                ReadReply::Retried | ReadReply::Held => self.held(one, shards, answer),
                 ReadReply::Refused(fault) => {
-                    self.redis_failed(session, &fault);
+                    self.redis_failed(shards, &fault);
                     self.load_without_redis(vec![one], answer);
                 }
             }
         }
-        self.renew_soon(granted, session);
+        self.renew_soon(granted, shards);
 
         // 4. What another process filled meanwhile is judged like any entry.
         let (there, entries) = there;
-        match self.sort_entries(there, entries, since, session, budget, answer).await {
+        match self.sort_entries(there, entries, since, shards, budget, answer).await {
             Ok(of_no_use) => of_no_use,
             Err(left) => {
                 self.load_without_redis(left, answer);
@@ -159,11 +160,12 @@ impl Engine {
         one: &Pending,
         &Taken {
             token,
+            reign,
             versions,
             waits,
             since,
         }: &Taken<'_>,
-        session: &Arc<Session>,
+        shards: &Arc<Shards>,
         answer: &Answer,
     ) {
         let names = std::iter::once(self.namespace.whole()).chain(one.tags.iter().copied());
@@ -175,23 +177,24 @@ impl Engine {
             .collect();
         if self.standing_of(one.name, &one.key, &one.tags, since.seq) == Standing::Removed {
             // Overtaken before it began: what it would load could not be kept, and others would wait for it.
-            self.release_on(session, one.name, token, Vec::new(), 0);
+            self.release_on(shards, one.name, token, Vec::new(), 0);
             self.loads.lock().end(one.id);
             return answer(one.id, Found::Retry);
         }
         if let Some(kept) = &kept {
-            let by_name = kept.iter().map(|(_, kept)| kept.until).max().unwrap_or_default();
-            let until = by_name.max(self.waits_for(&one.key, waits, session));
-            if until == 0 {
-                return self.lead(one, Storage::Lease(token), stamps_of(kept), since, answer);
-            }
+            let by_pattern = (self.namespace.whole(), self.waits_for(&one.key, waits, shards));
+            let by_name = kept.iter().map(|(name, kept)| (*name, kept.until));
+            let ends = by_name.chain([by_pattern]).filter(|(_, until)| *until > 0);
+            let left = |(name, until): (_, u64)| (until / 1_000).saturating_sub(shards.server_time(name, &*self.clock));
+            let Some(left) = ends.map(left).max() else {
+                return self.lead(one, Storage::Lease(token), stamps_of(kept, reign), since, answer);
+            };
             // A tag, the namespace or a pattern settles: what is loaded now is not kept, and nobody need wait for it.
-            self.release_on(session, one.name, token, Vec::new(), 0);
-            let left = (until / 1_000).saturating_sub(session.server_time(&*self.clock));
+            self.release_on(shards, one.name, token, Vec::new(), 0);
             return self.beside_settling(one, self.now() + left * MS, since, answer);
         }
         // Versions could not be taken (out of memory, no permission): nothing may be stored.
-        self.release_on(session, one.name, token, Vec::new(), 0);
+        self.release_on(shards, one.name, token, Vec::new(), 0);
         self.lead(one, Storage::MemoryOnly, Stamps::default(), since, answer);
     }
 
@@ -214,7 +217,7 @@ impl Engine {
         answer(one.id, Found::Denied);
     }
 
-    fn held(self: &Arc<Self>, one: Pending, session: &Arc<Session>, answer: &Answer) {
+    fn held(self: &Arc<Self>, one: Pending, shards: &Arc<Shards>, answer: &Answer) {
         if one.kind == Some(LoadKind::Refresh) {
             return self.denied(&one, answer);
         }
@@ -222,24 +225,24 @@ impl Engine {
             answer(one.id, Found::Held);
         }
         self.runtime
-            .spawn(Arc::clone(self).await_holder(one, Arc::clone(session), Arc::clone(answer)));
+            .spawn(Arc::clone(self).await_holder(one, Arc::clone(shards), Arc::clone(answer)));
     }
 
     /// Boxed: it leads back to [`Engine::lease`].
     fn await_holder(
         self: Arc<Self>,
         mut one: Pending,
-        session: Arc<Session>,
+        shards: Arc<Shards>,
         answer: Answer,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             one.waited = true;
-            let waited = self.watch_holder(&one, &session).await;
+            let waited = self.watch_holder(&one, &shards).await;
             let Some(link) = &self.link else { return };
             match waited {
                 Waited::Free => {
                     let budget = Budget::new(link.config.command_timeout);
-                    self.lease(vec![one], &session, budget, &answer).await;
+                    self.lease(vec![one], &shards, budget, &answer).await;
                 }
                 Waited::Failed | Waited::TimedOut => {
                     self.beside_failed(&one, self.since(), &answer);
@@ -261,8 +264,8 @@ impl Engine {
     }
 
     /// Sleeps until the lease of another process ends: by its push, by its life, by our patience.
-    async fn watch_holder(&self, one: &Pending, session: &Arc<Session>) -> Waited {
-        let Some(link) = &self.link else {
+    async fn watch_holder(&self, one: &Pending, shards: &Shards) -> Waited {
+        let (Some(link), Some(home)) = (&self.link, shards.of(one.name)) else {
             return Waited::Unreachable;
         };
         let wake = link.watch_lease(one.name);
@@ -271,21 +274,21 @@ impl Engine {
         let waited = loop {
             // Tracking is one-shot, and every renewal pushes: so the lease is read, and tracked, again.
             let mut pipeline = redis::pipe();
-            let tracked = session.coherence.is_some() && may_track;
+            let tracked = home.coherence.is_some() && may_track;
             if tracked {
                 pipeline.cmd("CLIENT").arg("CACHING").arg("YES");
             }
             let lease = self.keys.lease(one.name);
             pipeline.cmd("GET").arg(&lease).cmd("PTTL").arg(&lease);
             let mut budget = Budget::new(link.config.command_timeout);
-            let replies = match session.data.all(&pipeline, &mut budget).await {
+            let replies = match home.data.all(&pipeline, &mut budget).await {
                 Ok(replies) => replies,
                 Err(Fault::Refused(_)) if tracked => {
                     may_track = false;
                     continue;
                 }
                 Err(fault) => {
-                    self.redis_failed(session, &fault);
+                    self.redis_failed(shards, &fault);
                     break match fault {
                         // It cannot be watched at all.
                         Fault::Refused(_) => Waited::TimedOut,
@@ -314,7 +317,7 @@ impl Engine {
                 () = wake.notified() => {}
                 () = tokio::time::sleep(Duration::from_millis(pause)) => {}
                 () = tokio::time::sleep_until(one.wait_until) => break Waited::TimedOut,
-                () = session.ended() => break Waited::Unreachable,
+                () = home.ended() => break Waited::Unreachable,
             }
         };
         link.unwatch_lease(one.name, &wake);
@@ -397,13 +400,14 @@ impl Engine {
 /// A lease, with what was taken beside it.
 struct Taken<'a> {
     token: EntryId,
+    reign: Reign,
     versions: &'a [(NameHash, Option<Kept>)],
     waits: Waits,
     since: Since,
 }
 
 /// What a fill will say it depends on: the namespace comes first, and has the rules.
-pub(super) fn stamps_of(kept: &[(NameHash, Kept)]) -> Stamps {
+pub(super) fn stamps_of(kept: &[(NameHash, Kept)], reign: Reign) -> Stamps {
     let stamp = |(name, kept): &(NameHash, Kept)| Stamp {
         name: *name,
         version: kept.version,
@@ -411,6 +415,7 @@ pub(super) fn stamps_of(kept: &[(NameHash, Kept)]) -> Stamps {
     Stamps {
         list: kept.iter().map(stamp).collect(),
         rules: kept.first().map_or(0, |(_, whole)| whole.rules),
+        reign,
     }
 }
 

@@ -18,8 +18,8 @@ use crate::key::NameHash;
 use crate::loads::{LoadId, LoadKind, OwnerId, Run, Stamps, Storage};
 use crate::memory::Entry;
 use crate::redis::fault::{fault_of, Fault};
-use crate::redis::session::Session;
 use crate::redis::wire::Budget;
+use crate::shards::Shards;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tier {
@@ -175,20 +175,20 @@ impl Engine {
 
         // 1. A session that may be trusted; at boot the first attempt to connect is waited for.
         link.first_session(budget.until()).await;
-        let Some(session) = self.trusted_session() else {
+        let Some(shards) = self.trusted_shards() else {
             let rest = self.answer_from_memory(pending, answer);
             return self.load_without_redis(rest, answer);
         };
 
         // 2. After a pause nobody vouches for memory and table: one heartbeat does, in one round trip.
-        if session.coherence.is_some() && !link.is_coherent(self.now()) {
+        if shards.has_pushes() && !link.is_coherent(self.now()) {
             link.prove(|| self.now(), budget.until()).await;
         }
         let rest = self.answer_from_memory(pending, answer);
 
         // 3. Plain GETs; a forced load does not look.
         let (mut misses, look): (Vec<_>, Vec<_>) = rest.into_iter().partition(|one| one.kind == Some(LoadKind::Force));
-        match self.read_entries(look, &session, &mut budget, answer).await {
+        match self.read_entries(look, &shards, &mut budget, answer).await {
             Ok(missing) => misses.extend(missing),
             Err(left) => {
                 let left = self.answer_from_memory(left, answer);
@@ -197,7 +197,7 @@ impl Engine {
         }
 
         // 4. Misses: take the lease or wait for who holds it.
-        self.lease(misses, &session, budget, answer).await;
+        self.lease(misses, &shards, budget, answer).await;
     }
 
     fn answer_from_memory(&self, pending: Vec<Pending>, answer: &Answer) -> Vec<Pending> {
@@ -270,31 +270,27 @@ impl Engine {
     async fn read_entries(
         self: &Arc<Self>,
         pending: Vec<Pending>,
-        session: &Arc<Session>,
+        shards: &Arc<Shards>,
         budget: &mut Budget,
         answer: &Answer,
     ) -> Result<Vec<Pending>, Vec<Pending>> {
         if pending.is_empty() {
             return Ok(pending);
         }
-        let mut pipeline = redis::Pipeline::with_capacity(pending.len());
-        for one in &pending {
-            pipeline.cmd("GET").arg(self.keys.entry(one.name));
-        }
         let since = self.since();
         // Looked at after `since` was taken: what is read now must be of a session and a queue that still hold then.
-        if session.is_over() || !self.journal.is_empty() {
+        if shards.is_over() || !self.journal.is_empty() {
             return Err(pending);
         }
-        let replies = match session.data.send(&pipeline, budget).await {
-            Ok(replies) => self.redis_answered(since.start, replies),
+        let keys = pending.iter().map(|one| self.keys.entry(one.name));
+        let replies = match shards.gets(keys, budget).await {
+            Ok(answers) => self.redis_answered(since.start, answers.values),
             Err(fault) => {
-                self.redis_failed(session, &fault);
+                self.redis_failed(shards, &fault);
                 return Err(pending);
             }
         };
-        self.sort_entries(pending, replies, since, session, budget, answer)
-            .await
+        self.sort_entries(pending, replies, since, shards, budget, answer).await
     }
 
     /// Judges the replies to GET or READ: answers the hits, returns the misses.
@@ -303,27 +299,27 @@ impl Engine {
         pending: Vec<Pending>,
         replies: Vec<Value>,
         since: Since,
-        session: &Arc<Session>,
+        shards: &Arc<Shards>,
         budget: &mut Budget,
         answer: &Answer,
     ) -> Result<Vec<Pending>, Vec<Pending>> {
         // One entry that cannot be read (of another type, say) is a miss; a server that cannot serve is another matter.
         let unfit = |fault: &Fault| !matches!(fault, Fault::Refused(_));
         if let Some(fault) = replies.iter().filter_map(fault_of).find(unfit) {
-            self.redis_failed(session, &fault);
+            self.redis_failed(shards, &fault);
             return Err(pending);
         }
         let opened: Vec<Opened<'_>> = replies.iter().map(Opened::new).collect();
-        let versions = match self.current_versions(&opened, session, budget).await {
+        let versions = match self.current_versions(&opened, shards, budget).await {
             Ok(versions) => versions,
             Err(fault) => {
-                self.redis_failed(session, &fault);
+                self.redis_failed(shards, &fault);
                 return Err(pending);
             }
         };
         let mut misses = Vec::new();
         for (mut one, opened) in pending.into_iter().zip(opened) {
-            match self.judge(&one, opened, since, session, &versions) {
+            match self.judge(&one, opened, since, shards, &versions) {
                 Verdict::Usable(entry, fresh @ (Freshness::Fresh | Freshness::Stale))
                     if one.kind != Some(LoadKind::Refresh) || fresh == Freshness::Fresh =>
                 {
@@ -423,16 +419,11 @@ impl Engine {
         replies
     }
 
-    pub(super) fn redis_failed(&self, session: &Session, fault: &Fault) {
+    pub(super) fn redis_failed(&self, shards: &Shards, fault: &Fault) {
         self.metrics.redis_errors.add(1);
-        match fault {
-            Fault::Timeout => {
-                if let Some(link) = &self.link {
-                    link.timed_out();
-                }
-            }
-            Fault::Disconnected(_) | Fault::Unfit(_) => session.give_up(),
-            Fault::Refused(_) => {}
+        match (fault, &self.link) {
+            (Fault::Timeout, Some(link)) => link.timed_out(),
+            _ => shards.failed(fault),
         }
     }
 }

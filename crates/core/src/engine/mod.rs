@@ -40,10 +40,10 @@ use crate::memory::{Entry, Memory, Trim};
 use crate::metrics::Metrics;
 use crate::notice::{Change, Watcher, Watchers};
 use crate::path;
-use crate::redis::session::Session;
 use crate::retry::Retries;
 use crate::rules::{Judgement, Rule, RuleBook};
 use crate::settling::Settling;
+use crate::shards::Shards;
 use crate::versions::VersionTable;
 
 /// Versions live at least this long: longer than almost every entry, and renewed with each fill.
@@ -189,11 +189,11 @@ impl Engine {
         Some(link)
     }
 
-    /// The session, if Redis may be read and filled now: connected, answering, every invalidation applied.
-    fn trusted_session(&self) -> Option<Arc<Session>> {
+    /// What may be read and filled now: connected, answering, every invalidation applied.
+    fn trusted_shards(&self) -> Option<Arc<Shards>> {
         let link = self.link()?;
-        let session = link.session()?;
-        (!link.breaker.is_open() && self.journal.is_empty()).then_some(session)
+        let shards = link.shards()?;
+        (!link.breaker.is_open() && self.journal.is_empty()).then_some(shards)
     }
 
     fn standing(&self, load: &Load) -> Standing {
@@ -317,8 +317,8 @@ impl Engine {
             memory.clear();
         }
         if let Some(link) = &self.link {
-            if let Some(session) = link.session() {
-                session.give_up();
+            if let Some(shards) = link.shards() {
+                shards.give_up();
             }
             link.wake.notify_one();
         }

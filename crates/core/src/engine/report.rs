@@ -38,15 +38,15 @@ impl Engine {
         };
         let mut budget = Budget::new(link.config.command_timeout);
         link.first_session(budget.until()).await;
-        let Some(session) = link.session() else {
+        let Some(shards) = link.shards() else {
             return Health::Degraded(match link.state() {
                 LinkState::Down(why) => why,
                 _ => "not connected yet".into(),
             });
         };
         let sent = self.now();
-        match session.data.all(redis::pipe().cmd("PING"), &mut budget).await {
-            Ok(_) => {
+        match shards.ping(&mut budget).await {
+            Ok(()) => {
                 let taken = self.now() - sent;
                 link.note_latency(taken);
                 if !self.journal.is_empty() {
@@ -71,9 +71,9 @@ impl Engine {
     }
 
     fn coherence(&self) -> Coherence {
-        let session = self.link.as_ref().and_then(|link| link.session());
-        match session {
-            Some(session) if session.coherence.is_some() => Coherence::Tracking,
+        let shards = self.link.as_ref().and_then(|link| link.shards());
+        match shards {
+            Some(shards) if shards.has_pushes() => Coherence::Tracking,
             _ => Coherence::None,
         }
     }
@@ -149,7 +149,7 @@ impl Engine {
     fn report_redis(&self, hits: u64, misses: u64) -> Json {
         let link = self.link.as_ref();
         let breaker = link.map_or(BreakerState::Closed, |link| link.breaker.state());
-        let connected = link.is_some_and(|link| link.session().is_some() && !link.is_known_down());
+        let connected = link.is_some_and(|link| link.shards().is_some() && !link.is_known_down());
         let latency = link.and_then(|link| link.latency());
         json!({
             "enabled": link.is_some(),

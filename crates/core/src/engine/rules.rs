@@ -16,6 +16,7 @@ use crate::redis::fault::{fault_of, Fault};
 use crate::redis::session::Session;
 use crate::redis::wire::{Budget, Wire};
 use crate::rules::{Fetched, Latest, Rule, RuleCopy};
+use crate::shards::Shards;
 use crate::versions::Kept;
 
 /// Own rules remembered until a heartbeat passes them; past it they are applied once more, which costs reloads only.
@@ -131,16 +132,16 @@ impl Engine {
     pub(super) async fn learn_waits(
         &self,
         versions: &[(NameHash, Option<Kept>)],
-        session: &Session,
+        shards: &Shards,
         budget: &mut Budget,
     ) -> Waits {
         let whole = versions.iter().find(|(name, _)| *name == self.namespace.whole());
         let Some(kept) = whole.and_then(|(_, kept)| *kept).filter(|kept| kept.waits > 0) else {
             return Waits::No;
         };
-        let since = self.server_micros(session).saturating_sub(LONGEST_SETTLE);
+        let since = self.server_micros(shards).saturating_sub(LONGEST_SETTLE);
         let latest = kept.latest_rule();
-        let learned = self.learn_rules(since, latest, &session.data, budget).await;
+        let learned = self.learn_rules(since, latest, shards, budget).await;
         // Another may have emptied the copy meanwhile.
         if learned.is_ok() && self.news.copy.covers_waits(since, latest) {
             Waits::Known
@@ -150,19 +151,20 @@ impl Engine {
     }
 
     /// Until when the source of a key settles by pattern (µs of Redis's clock), or 0.
-    pub(super) fn waits_for(&self, key: &str, waits: Waits, session: &Session) -> u64 {
+    pub(super) fn waits_for(&self, key: &str, waits: Waits, shards: &Shards) -> u64 {
         match waits {
             Waits::No => 0,
             Waits::Unknown(until) => until,
             Waits::Known => {
-                let now = self.server_micros(session);
+                let now = self.server_micros(shards);
                 self.news.copy.waits.youngest_match(key, now).unwrap_or_default()
             }
         }
     }
 
-    fn server_micros(&self, session: &Session) -> u64 {
-        session.server_time(&*self.clock) * 1_000
+    /// The clock of the namespace's master.
+    fn server_micros(&self, shards: &Shards) -> u64 {
+        shards.server_time(self.namespace.whole(), &*self.clock) * 1_000
     }
 
     /// Makes sure that a key whose load began at the number `since` can be judged by the rules up to the latest.
@@ -170,7 +172,23 @@ impl Engine {
         &self,
         since: u64,
         latest: Latest,
+        shards: &Shards,
+        budget: &mut Budget,
+    ) -> Result<(), Fault> {
+        if self.news.copy.covers(since, latest) {
+            return Ok(());
+        }
+        let Some(home) = shards.of(self.namespace.whole()) else {
+            return Err(Fault::Disconnected("no session with the namespace's master".into()));
+        };
+        self.learn_rules_over(&home.data, since, latest, budget).await
+    }
+
+    async fn learn_rules_over(
+        &self,
         wire: &Wire,
+        since: u64,
+        latest: Latest,
         budget: &mut Budget,
     ) -> Result<(), Fault> {
         let copy = &self.news.copy;
@@ -210,7 +228,7 @@ impl Engine {
             self.news.set_applied(latest.number);
             return Ok(());
         }
-        self.learn_rules(applied, latest, wire, budget).await?;
+        self.learn_rules_over(wire, applied, latest, budget).await?;
         let book = &self.news.copy.book;
         if is_due && book.floor() > applied {
             // One was made, and dropped before it was seen: whatever it meant falls.

@@ -16,6 +16,7 @@ use crate::notice::Change;
 use crate::redis::fault::{fault_of, Fault};
 use crate::redis::session::{Listener, Pushed, Session};
 use crate::redis::wire::Budget;
+use crate::shards::Shards;
 
 /// Between heartbeats while memory is read.
 const BEAT: Duration = Duration::from_millis(150);
@@ -37,10 +38,10 @@ pub(super) async fn run(engine: Weak<Engine>) {
             return;
         };
         match this.establish().await {
-            Ok(session) => {
+            Ok((session, shards)) => {
                 failures = 0;
                 drop(this);
-                let why = live(&engine, &session).await;
+                let why = live(&engine, &session, &shards).await;
                 let Some(this) = engine.upgrade() else { return };
                 this.link_lost(&session, why);
             }
@@ -67,7 +68,7 @@ async fn pause(engine: &Weak<Engine>, failures: u32) {
 }
 
 /// Keeps a session proven until it is over; tells why it is.
-async fn live(engine: &Weak<Engine>, session: &Arc<Session>) -> &'static str {
+async fn live(engine: &Weak<Engine>, session: &Arc<Session>, shards: &Arc<Shards>) -> &'static str {
     let mut silence = Silence::default();
     loop {
         let Some(this) = engine.upgrade().filter(|e| !e.is_closed()) else {
@@ -81,7 +82,7 @@ async fn live(engine: &Weak<Engine>, session: &Arc<Session>) -> &'static str {
 
         // 1. Redis stopped answering: probe until it does.
         if link.breaker.is_open() {
-            let alive = this.probe_redis(link, session).await;
+            let alive = this.probe_redis(link, session, shards).await;
             this.tell_breaker(link);
             if silence.heard(alive, session.data.arrived()) >= SILENCE {
                 return UNANSWERED;
@@ -92,7 +93,7 @@ async fn live(engine: &Weak<Engine>, session: &Arc<Session>) -> &'static str {
             }
         }
         // 2. Invalidations first: until they are applied, Redis is not trusted.
-        let undrained = this.drain(session).await.is_err();
+        let undrained = this.drain(shards).await.is_err();
         // 3. A heartbeat, while somebody reads.
         if link.is_active(this.now()) {
             let alive = this.beat(link, session).await.is_ok();
@@ -143,7 +144,7 @@ impl Silence {
 
 impl Engine {
     /// Connects and arms a session, applies what is noted, and only then lets anyone trust it.
-    async fn establish(self: &Arc<Self>) -> Result<Arc<Session>, Fault> {
+    async fn establish(self: &Arc<Self>) -> Result<(Arc<Session>, Arc<Shards>), Fault> {
         let link = self.link.as_ref().ok_or(Fault::Timeout)?;
         let weak = Arc::downgrade(self);
         let listener: Listener = Arc::new(move |pushed| {
@@ -157,6 +158,7 @@ impl Engine {
             .await
             .map_err(|_| Fault::Timeout)??;
         let session = Arc::new(session);
+        let shards = Arc::new(Shards::alone(Arc::clone(&session)));
 
         // 1. Tracking is armed and proven: what was read before has perhaps missed a push.
         //    Rules made from here on are this channel's to hear of: the latest before it is asked for first.
@@ -167,12 +169,12 @@ impl Engine {
         // 2. The first basis is from after that.
         self.beat(link, &session).await?;
         // 3. Invalidations that Redis missed come before anything is read from it.
-        self.drain(&session).await?;
+        self.drain(&shards).await?;
         link.breaker.close();
         link.set_suspect(false);
-        link.set_state(LinkState::Up(Arc::clone(&session)));
+        link.set_state(LinkState::Up(Arc::clone(&shards)));
         self.tell_up(link, &session);
-        Ok(session)
+        Ok((session, shards))
     }
 
     /// One heartbeat: reads the namespace's version (which keeps it warm), the server's clock, and new rules.
@@ -233,7 +235,7 @@ impl Engine {
         self.check_namespace((namespace, rules), session, since, budget).await
     }
 
-    async fn probe_redis(&self, link: &Link, session: &Arc<Session>) -> bool {
+    async fn probe_redis(&self, link: &Link, session: &Session, shards: &Arc<Shards>) -> bool {
         link.breaker.probe();
         let mut budget = Budget::new(link.config.command_timeout);
         let ping = session.data.all(redis::pipe().cmd("PING"), &mut budget).await;
@@ -242,7 +244,7 @@ impl Engine {
         }
         let alive = ping.is_ok();
         // Closed only after the drain: until then reads must not reach Redis.
-        link.breaker.probed(alive && self.drain(session).await.is_ok());
+        link.breaker.probed(alive && self.drain(shards).await.is_ok());
         alive
     }
 

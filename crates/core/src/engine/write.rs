@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use redis::Value;
 
-use super::judge::{lifetimes, version_of};
+use super::judge::lifetimes;
 use super::lease::stamps_of;
 use super::{slots, Engine};
 use crate::envelope::{pack_names, EntryId, Envelope, Payload, Policy};
@@ -17,9 +17,9 @@ use crate::loads::Stamps;
 use crate::memory::{Entry, NewEntry};
 use crate::redis::fault::Fault;
 use crate::redis::script::{Script, ScriptCall};
-use crate::redis::session::Session;
 use crate::redis::wire::Budget;
 use crate::rules::Judgement;
+use crate::shards::Shards;
 
 #[derive(Clone, Debug)]
 pub struct SetRequest {
@@ -78,7 +78,7 @@ impl Engine {
         let Some(link) = self.link() else { return };
         let mut budget = Budget::new(link.config.command_timeout * 2);
         link.first_session(budget.until()).await;
-        let Some(session) = self.trusted_session() else {
+        let Some(shards) = self.trusted_shards() else {
             self.note_unreached(name);
             self.bump(own);
             return self.keep_set(&setting, self.epochs.now(), self.token());
@@ -89,7 +89,7 @@ impl Engine {
 
         // 1. TAKE, with the versions of what the value depends on.
         let token = self.token();
-        let taken = self.take_for_set(&setting, token, &session, &mut budget).await;
+        let taken = self.take_for_set(&setting, token, &shards, &mut budget).await;
         if taken.is_err() {
             self.note_unreached(name);
         }
@@ -99,14 +99,14 @@ impl Engine {
         match taken {
             // 3. FILL with the same token; refused means that a later write or invalidation won.
             Ok(stamps) if self.undisturbed(&setting) && self.journal.is_empty() => {
-                let filled = self.fill_for_set(&setting, token, stamps, &session, &mut budget).await;
+                let filled = self.fill_for_set(&setting, token, stamps, &shards, &mut budget).await;
                 if filled {
                     self.keep_set(&setting, since, token);
                 }
             }
             Ok(_) => self.release_soon(name, token),
             Err(fault) => {
-                self.redis_failed(&session, &fault);
+                self.redis_failed(&shards, &fault);
                 self.keep_set(&setting, since, self.token());
             }
         }
@@ -116,7 +116,7 @@ impl Engine {
         &self,
         setting: &Setting,
         token: EntryId,
-        session: &Arc<Session>,
+        shards: &Arc<Shards>,
         budget: &mut Budget,
     ) -> Result<Stamps, Fault> {
         let names: Vec<NameHash> = std::iter::once(self.namespace.whole())
@@ -125,12 +125,12 @@ impl Engine {
         let mut calls: Vec<ScriptCall> = names.iter().map(|name| self.tagget(*name)).collect();
         calls.push(self.take(setting.name, &token, 'r'));
         let sent = self.now();
-        let replies = session.data.scripts(&calls, budget).await?;
-        let replies = self.redis_answered(sent, replies);
-        let kept = |(name, reply): (&NameHash, &Value)| Some((*name, version_of(reply, session.reign)?));
-        let kept: Option<Vec<_>> = names.iter().zip(&replies).map(kept).collect();
-        match (replies.last(), kept) {
-            (Some(Value::Int(1)), Some(kept)) => Ok(stamps_of(&kept)),
+        let answers = self.redis_answered(sent, shards.scripts(&calls, budget).await?);
+        let kept = |(n, name): (usize, &NameHash)| Some((*name, shards.version(&answers, n, *name)?));
+        let kept: Option<Vec<_>> = names.iter().enumerate().map(kept).collect();
+        let reign = shards.reign(&answers, names.len(), setting.name).unwrap_or_default();
+        match (answers.values.last(), kept) {
+            (Some(Value::Int(1)), Some(kept)) => Ok(stamps_of(&kept, reign)),
             (Some(Value::ServerError(error)), _) => Err(error.into()),
             _ => Err(Fault::Refused("the versions could not be read".into())),
         }
@@ -141,7 +141,7 @@ impl Engine {
         setting: &Setting,
         token: EntryId,
         stamps: Stamps,
-        session: &Arc<Session>,
+        shards: &Arc<Shards>,
         budget: &mut Budget,
     ) -> bool {
         let SetRequest {
@@ -152,8 +152,8 @@ impl Engine {
             codec: payload.codec,
             ascii: payload.ascii,
             id: token,
-            reign: session.reign,
-            created: session.server_time(&*self.clock),
+            reign: stamps.reign,
+            created: shards.server_time(setting.name, &*self.clock),
             policy: *policy,
             stamps: stamps.list,
             rules: stamps.rules,
@@ -170,10 +170,10 @@ impl Engine {
             .arg(envelope.encode())
             .number(policy.hard_ttl().max(1))
             .arg("");
-        match session.data.scripts(&[call], budget).await {
-            Ok(replies) => matches!(replies.first(), Some(Value::Int(1))),
+        match shards.scripts(&[call], budget).await {
+            Ok(answers) => matches!(answers.values.first(), Some(Value::Int(1))),
             Err(fault) => {
-                self.redis_failed(session, &fault);
+                self.redis_failed(shards, &fault);
                 false
             }
         }
