@@ -2,7 +2,7 @@
 // `tidecache/next` in an application without `cacheComponents`, whose pages Next.js keeps (ISR).
 
 const assert = require('node:assert/strict')
-const { mkdirSync, readFileSync, writeFileSync } = require('node:fs')
+const { cpSync, mkdirSync, readFileSync, renameSync, writeFileSync } = require('node:fs')
 const path = require('node:path')
 const { test } = require('node:test')
 const { blocksOf } = require('./support/docs/blocks.js')
@@ -15,6 +15,23 @@ const PAGE = path.join(__dirname, '..', 'docs', 'nextjs.md')
 const WORLD = `
 interface Table<Row> { find(id: unknown): Promise<Row | null>; update(id: unknown, change: Partial<Row>): Promise<Row> }
 declare const db: { products: Table<{ name: string }>; carts: Table<{ items: string[] }> }`
+
+/** A server of one's own that reads before it loads Next.js, and in a request: which of its loaders saw the request. */
+const MAIN = `
+const { getOrSet } = require('tidecache/next')
+async function main() {
+  await getOrSet('early', () => 1)
+  require('next/dist/server/node-environment-baseline')
+  const { workAsyncStorage } = require('next/dist/server/app-render/work-async-storage.external')
+  const { workUnitAsyncStorage } = require('next/dist/server/app-render/work-unit-async-storage.external')
+  const { tagsManifest } = require('next/dist/server/lib/incremental-cache/tags-manifest.external')
+  const sees = () => workAsyncStorage.getStore() !== undefined
+  const inRequest = (run) =>
+    workAsyncStorage.run({ route: '/' }, () => workUnitAsyncStorage.run({ type: 'request', phase: 'render' }, run))
+  const seen = await inRequest(async () => [sees(), await getOrSet('late', sees)])
+  console.log(JSON.stringify([...seen, Object.hasOwn(tagsManifest, 'get')]))
+}
+main()`
 
 testApplication('isr', () => {
   test('the calls of the package itself tell the page nothing: it stays as it was built', async () => {
@@ -35,6 +52,17 @@ testApplication('isr', () => {
     await world.a.invalidate({ tag: 'forced' }, { mode: 'stale' })
 
     await eventually(async () => (await world.b.page('/forced')).value === value, 5_000, 'the new page')
+  })
+
+  test('a read is one read: of a page that is made anew one miss is counted, and no hit', async () => {
+    await eventually(async () => (await world.b.page('/cold')).kept === 'HIT', 2_000, 'the page is kept')
+    const before = await world.b.metrics()
+    await world.b.invalidate({ tag: 'shared' })
+
+    await world.b.page('/cold')
+
+    const { hits, misses, loads } = await world.b.metrics()
+    assert.deepEqual([hits - before.hits, misses - before.misses, loads.started - before.loads.started], [0, 1, 1])
   })
 
   test('revalidateTag of Next.js reaches the page by the tags of the entry', async () => {
@@ -72,4 +100,21 @@ test('the code of docs/nextjs.md compiles in the application', async () => {
   writeFileSync(path.join(folder, 'tsconfig.json'), JSON.stringify(options))
 
   await run(world.app.folder, [process.execPath, 'node_modules/typescript/bin/tsc', '-p', 'docs'])
+})
+
+test('in a monorepo, above the application and its Next.js, and called before that is loaded', async () => {
+  const packages = path.join(world.app.folder, 'node_modules')
+  const root = path.join(world.app.folder, 'monorepo')
+  const web = path.join(root, 'apps', 'web')
+  for (const name of ['tidecache', '@tidecache']) {
+    cpSync(path.join(packages, name), path.join(root, 'node_modules', name), { recursive: true })
+  }
+  // The last test here: from now on the application has none above it.
+  mkdirSync(path.join(web, 'node_modules'), { recursive: true })
+  renameSync(path.join(packages, 'next'), path.join(web, 'node_modules', 'next'))
+  writeFileSync(path.join(web, 'main.js'), MAIN)
+
+  const printed = await run(root, [process.execPath, path.join(web, 'main.js')], { REDIS_URL: '' })
+
+  assert.deepEqual(JSON.parse(printed), [true, false, true])
 })

@@ -19,10 +19,12 @@ const { metricsOptions, prometheus } = require('./prometheus.js')
 const { lifetimes } = require('./wishes.js')
 const { wrap } = require('./wrap.js')
 
-/** For lib/next: what memory alone would serve of a key now, without a promise, a count or a load. */
-const PEEK = Symbol('peek')
-/** For lib/next: `inspect`, and how long the entry is still fresh (ms). */
-const LOOK = Symbol('look')
+/** For lib/next: the policy of a call with such options. */
+const POLICY = Symbol('policy')
+/** For lib/next: the entry that memory would serve of a key now, without a promise, a count or a load. */
+const GLIMPSE = Symbol('glimpse')
+/** For lib/next: resolves when what was just loaded is where `GLIMPSE` finds it. */
+const SETTLED = Symbol('settled')
 
 class Cache {
   #handle
@@ -150,27 +152,33 @@ class Cache {
   }
 
   async inspect(key, options) {
-    const found = await this[LOOK](key, options)
-    if (found === undefined) return undefined
-    const { tier, age, isStale, tags, bytes } = found
-    return { tier, age, state: isStale ? 'stale' : 'fresh', tags, bytes }
-  }
-
-  async [LOOK](key, options) {
     const { prefix, scope } = inspectOptions(options, this.#defaults)
     checkKey(key)
     this.#checkOpen()
     const { channel } = this.#handle
     const found = await channel.held(channel.inspect(storedKey(key, prefix)))
     if (found.kind !== ANSWER.INSPECTED) return undefined
-    const tags = found.tags.map((tag) => tagOf(tag, scope.path)).filter((tag) => tag !== undefined)
-    return { ...found, tags }
+    const { tier, age, isStale, tags, bytes } = found
+    return { tier, age, state: isStale ? 'stale' : 'fresh', tags: tagsIn(scope, tags), bytes }
   }
 
-  [PEEK](key, options) {
+  [POLICY](options) {
+    return entryOptions(options, this.#defaults)
+  }
+
+  async [SETTLED](key, { prefix }) {
+    await this.#reads.settled(storedKey(key, prefix))
+  }
+
+  /**
+   * @param {object} policy where the entry is, and how its value is read
+   * @param {boolean} wantsValue
+   * @returns {{ id: string, isStale: boolean, age: number, freshFor: number, tags: string[], value?: unknown } | undefined}
+   */
+  [GLIMPSE](key, policy, wantsValue) {
     if (this.#handle.closing !== undefined) return undefined
-    const { prefix } = inspectOptions(options, this.#defaults)
-    return this.#reads.peek(storedKey(key, prefix))
+    const found = this.#reads.glimpse(storedKey(key, policy.prefix), wantsValue ? policy : undefined)
+    return found && { ...found, tags: tagsIn(policy.scope, JSON.parse(found.tags)) }
   }
 
   async metrics(options) {
@@ -216,6 +224,11 @@ class Cache {
   }
 }
 
+/** Tags as users of a view know them. */
+function tagsIn({ path }, stored) {
+  return stored.map((tag) => tagOf(tag, path)).filter((tag) => tag !== undefined)
+}
+
 function open(options) {
   const events = new Events(options.namespace)
   const handle = new Handle(options, events)
@@ -232,4 +245,4 @@ function createCache(options) {
   return new Cache(cacheOptions(options))
 }
 
-module.exports = { Cache, LOOK, PEEK, createCache }
+module.exports = { Cache, GLIMPSE, POLICY, SETTLED, createCache }

@@ -123,6 +123,20 @@ class Channel {
     return this.#answer(id)
   }
 
+  /**
+   * What memory would serve of a key now; nothing is counted, and nothing begins.
+   *
+   * @returns {{ id: string, isStale: boolean, age: number, freshFor: number, tags: string, codec: number, data } | null}
+   */
+  glimpse(key, withValue) {
+    return this.#native.glimpse(key, withValue)
+  }
+
+  /** The load of a key that runs in this process, or whose value is on its way to the tiers; 0: none. */
+  runningLoad(key) {
+    return this.#native.runningLoad(key)
+  }
+
   /** Resolves when a load of another context of this process has ended. */
   awaitLoad(load) {
     const ended = new Promise((resolve) => this.#addWaiter(-load, resolve))

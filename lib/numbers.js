@@ -68,7 +68,6 @@ function answerAt(numbers, at, value) {
         tier: numbers[at + 3] === 1 ? 'redis' : 'memory',
         age: numbers[at + 4],
         bytes: numbers[at + 5],
-        freshFor: numbers[at + 6],
         tags: JSON.parse(value),
       }
     case ANSWER.READY:

@@ -255,15 +255,24 @@ class Reads {
     return over
   }
 
-  /** What memory has of a key, as a hit would find it. @returns {{ age: number, isStale: boolean } | undefined} */
-  peek(key) {
-    const { numbers, probe } = this.#channel
-    probe(key, -1, FLAG.NO_LOAD)
-    if (OUTCOME[numbers[0]] === undefined) return undefined
-    const isStale = numbers[0] === PROBE.STALE
-    const age = numbers[1]
-    this.#channel.refused(0, isStale, false)
-    return { age, isStale }
+  /** Resolves when a value that was just loaded, and is on its way to the tiers, has arrived. */
+  async settled(key) {
+    const load = this.#channel.runningLoad(key)
+    if (load === 0) return
+    const isOfOtherContext = !this.#flights.has(load)
+    await this.#channel.held(isOfOtherContext ? this.#channel.awaitLoad(load) : this.#flights.get(load).filled)
+  }
+
+  /**
+   * What memory would serve of a key now, see `Channel.glimpse`. With a policy its value, too.
+   *
+   * @returns {object | undefined}
+   */
+  glimpse(key, policy) {
+    const found = this.#channel.glimpse(key, policy !== undefined)
+    if (found === null || policy === undefined) return found ?? undefined
+    const value = this.#decode({ ...found, outcome: 'fresh', tier: 'memory' }, policy, 0)
+    return value === UNDECODABLE || value === INVALID ? undefined : { ...found, value }
   }
 
   /** A read that never loads: the value, or undefined. */

@@ -62,7 +62,7 @@ pub struct Invalidation {
 
 #[napi(custom_finalize)]
 pub struct NativeCache {
-    engine: Arc<Engine>,
+    pub(crate) engine: Arc<Engine>,
     runtime: Handle,
     owner: OwnerId,
     outbox: Arc<Outbox>,

@@ -2,13 +2,14 @@
 //! are in `lib/`.
 //!
 //! 1. [`handle`] the class behind a cache · 2. [`fast`] the path of a hit · 3. [`outbox`] answers, in
-//!    batches · 4. [`config`] options · 5. [`text`] strings and bytes across the boundary · 6. [`runtime`] the thread
-//!    that engines run on · 7. [`farewell`] signals
+//!    batches · 4. [`glimpse`] entries as pages look at them · 5. [`config`] options · 6. [`text`] strings and bytes across
+//!    the boundary · 7. [`runtime`] the thread that engines run on · 8. [`farewell`] signals
 
 mod admin;
 mod config;
 pub mod farewell;
 mod fast;
+mod glimpse;
 mod handle;
 mod outbox;
 mod runtime;

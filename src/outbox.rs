@@ -126,11 +126,6 @@ pub fn age(entry: &tidecache_core::memory::Entry, now: u64) -> f64 {
     (now.saturating_sub(entry.head().life.created) / tidecache_core::clock::MS) as f64
 }
 
-/// How long it is still fresh, ms.
-fn fresh_for(entry: &tidecache_core::memory::Entry, now: u64) -> f64 {
-    (entry.head().life.fresh_until.saturating_sub(now) / tidecache_core::clock::MS) as f64
-}
-
 impl Answer {
     fn write(self, slot: &mut [f64], now: u64) -> Outgoing {
         let mut put = |values: &[f64]| slot[..values.len()].copy_from_slice(values);
@@ -177,16 +172,7 @@ impl Answer {
             Self::Inspected(id, Found::Hit(hit)) => {
                 let bytes = hit.entry.payload().len() as f64;
                 let tier = flag(hit.tier == Tier::Redis);
-                let left = fresh_for(&hit.entry, now);
-                put(&[
-                    11.0,
-                    id as f64,
-                    flag(hit.stale),
-                    tier,
-                    age(&hit.entry, now),
-                    bytes,
-                    left,
-                ]);
+                put(&[11.0, id as f64, flag(hit.stale), tier, age(&hit.entry, now), bytes]);
                 Outgoing::Text(names_as_json(hit.entry.names()))
             }
             Self::Inspected(id, _) => {

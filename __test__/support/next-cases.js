@@ -144,6 +144,17 @@ function testRequestData() {
   }
 }
 
+function testHandlers() {
+  test('a GET handler that uses nothing of its request is made for each, and new after an invalidation', async () => {
+    assert.equal(world.kinds['/api/still'], 'ƒ')
+    assert.equal(await world.b.text('/api/still'), 'still-0')
+    const value = world.source.change('still')
+    await world.a.invalidate({ tag: 'still' })
+
+    await eventually(async () => (await world.b.text('/api/still')) === value, 1_000, 'the new value')
+  })
+}
+
 function testOneLoad(way) {
   test('20 concurrent cold requests on each replica make one query', async () => {
     const name = `cold-${way}`
@@ -252,6 +263,7 @@ function testApplication(way, more = () => {}) {
     before(() => startTwo(world.redis.url))
     after(stopTwo)
     testPages(way)
+    testHandlers()
     testRequestData()
     testOneLoad(way)
     more()

@@ -1,16 +1,16 @@
 'use strict'
 // The page-aware cache: the cache of this package, whose reads tell the page around them and whose loaders see no request.
 
-const { LOOK, PEEK, createCache: createBareCache } = require('../cache.js')
-const { cacheOptions, checkKey, checkKeys, entryOptions } = require('../options.js')
+const { GLIMPSE, POLICY, SETTLED, createCache: createBareCache } = require('../cache.js')
+const { checkKey, checkKeys } = require('../options.js')
 const { checkFunction } = require('../options/check.js')
-const { optional } = require('./host.js')
+const { optional, whereabouts } = require('./host.js')
 const { loadApart } = require('./loader.js')
 const { readInPage } = require('./page.js')
-const { Sight } = require('./tags.js')
 
 /** Work that outlives its request. Outside of requests, and in builds, nobody has to keep the process for it. */
 function afterResponse(promise) {
+  if (whereabouts() === undefined) return
   try {
     optional('next/server')?.after(promise)
   } catch {
@@ -18,29 +18,36 @@ function afterResponse(promise) {
   }
 }
 
+/** Of a read of one key, and of many. */
+const single = ([value]) => value
+const mapOf = (values, keys) => new Map(keys.map((key, n) => [key, values[n]]))
+
 class PageCache {
   #cache
-  /** The policy of a call without options. */
-  #defaults
 
-  constructor(cache, defaults) {
+  constructor(cache) {
     this.#cache = cache
-    this.#defaults = defaults
   }
 
-  /** The entries of a version, as a page looks at them. */
-  #source(version) {
-    const given = version === undefined ? undefined : { version }
-    const peek = (key) => Sight.of(() => this.#cache[PEEK](key, given))
-    return { cache: this.#cache, version, peek, look: (key) => this.#cache[LOOK](key, given) }
-  }
-
-  #inPage(keys, options, read) {
-    const termsOf = () => {
-      const { ttl, staleWhileRevalidate, version } = entryOptions(options, this.#defaults)
-      return { source: this.#source(version), ttl, staleWhileRevalidate }
+  /** The entries that a policy reads, as a page looks at them. */
+  #source(policy) {
+    const cache = this.#cache
+    return {
+      cache,
+      version: policy.version,
+      settled: (key) => cache[SETTLED](key, policy),
+      glimpse: (key) => cache[GLIMPSE](key, policy, false),
+      glimpseValue: (key) => cache[GLIMPSE](key, policy, true),
     }
-    return readInPage(keys, termsOf, read)
+  }
+
+  #inPage(keys, options, read, join = single) {
+    const termsOf = () => {
+      const policy = this.#cache[POLICY](options)
+      const { ttl, staleWhileRevalidate } = policy
+      return { source: this.#source(policy), ttl, staleWhileRevalidate }
+    }
+    return readInPage(keys, termsOf, read, join)
   }
 
   async getOrSet(key, loader, options) {
@@ -54,7 +61,7 @@ class PageCache {
     checkKeys(keys)
     checkFunction(loadMissing, 'loadMissing')
     const apart = (missing, context) => loadApart(missing.join(', '), () => loadMissing(missing, context))
-    return this.#inPage(keys, options, () => this.#cache.getOrSetMany(keys, apart, options))
+    return this.#inPage(keys, options, () => this.#cache.getOrSetMany(keys, apart, options), mapOf)
   }
 
   async get(key, options) {
@@ -81,7 +88,7 @@ class PageCache {
   }
 
   namespace(prefix) {
-    return new PageCache(this.#cache.namespace(prefix), this.#defaults)
+    return new PageCache(this.#cache.namespace(prefix))
   }
 
   set(key, value, options) {
@@ -125,8 +132,8 @@ class PageCache {
 
 /** As `createCache` of the package; its background work is given to `after` of `next/server`. */
 function createCache(options = {}) {
-  const all = { waitUntil: afterResponse, ...options }
-  return new PageCache(createBareCache(all), cacheOptions(all).defaults)
+  const all = options?.waitUntil === undefined ? { ...options, waitUntil: afterResponse } : options
+  return new PageCache(createBareCache(all))
 }
 
 let defaultCache

@@ -7,12 +7,11 @@
 // OpenTelemetry go on.
 
 const { CacheError } = require('../errors.js')
-const { optional, whereabouts } = require('./host.js')
+const { outside, whereabouts } = require('./host.js')
 
 const CODE = 'ERR_CACHE_REQUEST_DATA'
-/** As Next says it: "`cookies` was called outside a request scope. …" */
-const OUTSIDE = /^`?(\w+)(?:\(\))?`? was called outside a request scope/
-const STATIC = /used `?(\w+)\(\)?`? inside/
+/** As Next says it, link included: an error of the user's own may say the like. */
+const OUTSIDE = /^`(\w+)(?:\(\))?` was called outside a request scope\. Read more: https:\/\/nextjs\.org\//
 
 function inTrace(fn) {
   const manager = globalThis[Symbol.for('opentelemetry.js.api.1')]?.context
@@ -23,12 +22,12 @@ function inTrace(fn) {
 
 function outsideOf(work, fn) {
   if (typeof work.runInCleanSnapshot === 'function') return work.runInCleanSnapshot(inTrace(fn))
-  return optional('work').exit(() => optional('unit').exit(fn))
+  return outside(fn)
 }
 
 /** Next's error, in words of ours where it is about the request. */
 function explained(error, key) {
-  const api = OUTSIDE.exec(error?.message)?.[1] ?? STATIC.exec(error?.message)?.[1]
+  const api = OUTSIDE.exec(error?.message)?.[1]
   if (api === undefined) return error
   const message =
     `the loader of '${key.length > 60 ? `${key.slice(0, 57)}...` : key}' called ${api}(): its value is for every request, so it must not ` +

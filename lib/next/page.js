@@ -10,15 +10,13 @@
 //   anywhere else                             nothing: requests, actions, route handlers, scripts
 
 const { optional, required, whereabouts } = require('./host.js')
-const { NEVER, areSame, tagOfSights } = require('./tags.js')
+const { NEVER, tagOfEntries } = require('./tags.js')
 
 /** Below it `'use cache'` refuses to be prerendered. Its tags end a page with its entry, whatever this says. */
 const LEAST_EXPIRE = 300
 /** Next takes no more for one page or cached function. */
 const MOST_TAGS = 128
 const TAG_LENGTH = 256
-/** Reads until a value and an entry are known to belong together. */
-const ATTEMPTS = 3
 /** For a page whose value is not stored: Next may keep it, and makes it anew at each request all the same. */
 const NOT_KEPT = { seconds: 1, staleSeconds: 0, tags: [NEVER] }
 
@@ -55,7 +53,7 @@ async function markNotKept({ work, unit }, ttl) {
 
 /** With cacheComponents: whether what follows must be of a request, and no part of what was prerendered. */
 function needsRequest({ work, unit }) {
-  return work.cacheComponentsEnabled && WAITS.includes(unit.type) && (unit.phase ?? 'render') === 'render'
+  return work.cacheComponentsEnabled && WAITS.includes(unit.type) && unit.phase !== 'after'
 }
 
 async function untilRequested() {
@@ -68,10 +66,11 @@ async function untilRequested() {
  *
  * @param {string[]} keys
  * @param {() => { source: object, ttl: number, staleWhileRevalidate: number }} termsOf how the reader wants it, ms; and
- *   where: { cache, version, peek(key), look(key) }. Asked where it matters
+ *   where: { cache, version, settled(key), glimpse(key), glimpseValue(key) }. Asked where it matters
  * @param {() => Promise<unknown>} read
+ * @param {(values: unknown[], keys: string[]) => unknown} join the values of the keys, as `read` gives them
  */
-async function readInPage(keys, termsOf, read) {
+async function readInPage(keys, termsOf, read, join) {
   const place = whereabouts()
   if (place?.unit === undefined || keys.length === 0) return read()
   const mark = MARK[place.unit.type]
@@ -85,39 +84,34 @@ async function readInPage(keys, termsOf, read) {
     await markNotKept(place, 0)
     return read()
   }
-  const { value, seen } = await readAndSee(terms.source, keys, read)
-  if (seen === undefined) await markNotKept(place)
-  else await mark(lifeOf(keys, terms, seen))
-  return value
+  const value = await read()
+  const entries = await entriesOf(terms.source, keys)
+  if (entries === undefined) {
+    await markNotKept(place)
+    return value
+  }
+  await mark(lifeOf(keys, terms, entries))
+  // The value of these very entries: another may have taken the place of what was read.
+  const values = entries.map((entry) => entry.value)
+  return join(values, keys)
 }
 
-/**
- * The value, and the entries that it came from: those that memory has before the read and after it.
- *
- * @returns {Promise<{ value: unknown, seen?: { sights: object[], entries: object[] } }>} not `seen`: it is not stored
- */
-async function readAndSee(source, keys, read) {
-  for (let attempt = 1; ; attempt++) {
-    const before = keys.map(source.peek)
-    const value = await read()
-    const sights = keys.map(source.peek)
-    // A value just loaded is on its way to the tiers: this waits for it.
-    const entries = await Promise.all(keys.map(source.look))
-    if (entries.includes(undefined)) return { value }
-    if (areSame(before, sights)) return { value, seen: { sights, entries } }
-    if (attempt === ATTEMPTS) return { value }
-  }
+/** The entries of a read that was just made, as memory holds them. undefined: not all are there. */
+async function entriesOf({ settled, glimpseValue }, keys) {
+  await Promise.all(keys.map(settled))
+  const entries = keys.map(glimpseValue)
+  return entries.includes(undefined) ? undefined : entries
 }
 
 /** How long the page may be kept, and by what names it ends. */
-function lifeOf(keys, { source, ttl, staleWhileRevalidate }, { sights, entries }) {
+function lifeOf(keys, { source, ttl, staleWhileRevalidate }, entries) {
   // The writer's ttl counts, and the reader's; what is stale is to be replaced soon.
   const left = entries.map(({ age, freshFor, isStale }) => (isStale ? 0 : Math.min(freshFor, ttl - age)))
   const tags = entries.flatMap((entry) => entry.tags).filter(isFine)
   return {
     seconds: Math.max(1, Math.floor(Math.min(...left) / 1_000)),
     staleSeconds: Math.floor(staleWhileRevalidate / 1_000),
-    tags: [tagOfSights(source, keys, sights), ...new Set(tags)].slice(0, MOST_TAGS),
+    tags: [tagOfEntries(source, keys, entries), ...new Set(tags)].slice(0, MOST_TAGS),
   }
 }
 

@@ -11,50 +11,19 @@ const { randomBytes } = require('node:crypto')
 const { optional } = require('./host.js')
 
 const PREFIX = 'tidecache.'
-/** Entries that pages were made from. The oldest are forgotten: their pages are made anew. */
+/** Reads that pages were made from. Those that nobody asked for the longest are forgotten: their pages are made anew. */
 const MOST = 20_000
 /** Two processes must not mean different entries by one tag. */
 const ours = `${PREFIX}${randomBytes(9).toString('base64url')}.`
 /** The tag of an entry that does not exist. */
 const NEVER = `${PREFIX}never`
-/** How long a look may take to tell when an entry was stored, ms; and how often it is tried. */
-const BLUR = 0.5
-const LOOKS = 5
 const WATCHED = Symbol.for('tidecache.pages')
 
-/** By tag: the entries as they were, how to look at them, and where the tag is noted. */
+/** By tag, the latest used last: the ids of the entries, how to look at them now, and where the tag is noted. */
 const named = new Map()
 /** By cache: tags by version and keys. */
 const tagsOf = new WeakMap()
 let last = 0
-
-/** An entry of memory as it was seen. */
-class Sight {
-  /**
-   * @param {() => { age: number, isStale: boolean } | undefined} peek
-   * @returns {Sight | undefined} undefined: there is none, or this thread was held up, so that its age says nothing
-   */
-  static of(peek) {
-    for (let attempt = 0; attempt < LOOKS; attempt++) {
-      const before = performance.now()
-      const found = peek()
-      if (found === undefined) return undefined
-      if (performance.now() - before <= BLUR) return new Sight(before - found.age, found.isStale)
-    }
-    return undefined
-  }
-
-  /** @param {number} since when it was stored, known to a millisecond and BLUR */
-  constructor(since, isStale) {
-    this.since = since
-    this.isStale = isStale
-  }
-
-  /** Whether both are the same entry. */
-  isOf(other) {
-    return other !== undefined && Math.abs(this.since - other.since) < 1 + BLUR
-  }
-}
 
 function forget(tag) {
   const entry = named.get(tag)
@@ -63,37 +32,46 @@ function forget(tag) {
   entry.tags.delete(entry.name)
 }
 
+/** What a tag names; from here on the latest used. */
+function lookUp(tag) {
+  const entry = named.get(tag)
+  if (entry === undefined) return undefined
+  named.delete(tag)
+  named.set(tag, entry)
+  return entry
+}
+
 /**
  * The tag of the entries of a read; entries that took the place of others have another.
  *
  * @param {object} source as `readInPage` takes it
  * @param {string[]} keys
- * @param {Sight[]} sights of the keys
+ * @param {{ id: string }[]} entries of the keys
  */
-function tagOfSights({ cache, version, peek }, keys, sights) {
+function tagOfEntries({ cache, version, glimpse }, keys, entries) {
   if (!tagsOf.has(cache)) tagsOf.set(cache, new Map())
   const tags = tagsOf.get(cache)
   const name = JSON.stringify([version, ...keys])
   const known = tags.get(name)
-  if (known !== undefined && areSame(named.get(known).sights, sights)) return known
+  if (known !== undefined && areThose(lookUp(known).ids, entries)) return known
   forget(known)
   const tag = ours + (++last).toString(36)
   tags.set(name, tag)
-  named.set(tag, { sights, look: () => keys.map(peek), tags, name })
+  named.set(tag, { ids: entries.map(({ id }) => id), look: () => keys.map(glimpse), tags, name })
   if (named.size > MOST) forget(named.keys().next().value)
   return tag
 }
 
 /** Whether all are there, and each is the entry that it was. */
-function areSame(before, now) {
-  return now.every((sight, n) => sight?.isOf(before[n]))
+function areThose(ids, entries) {
+  return entries.every((entry, n) => entry?.id === ids[n])
 }
 
 /** What Next is told of such a tag: since when a page with it is expired (not later than now), or stale. */
 function stateOf(tag) {
-  const entry = named.get(tag)
+  const entry = lookUp(tag)
   const now = entry?.look()
-  if (now !== undefined && areSame(entry.sights, now)) {
+  if (now !== undefined && areThose(entry.ids, now)) {
     return now.some(({ isStale }) => isStale) ? { stale: Infinity } : undefined
   }
   // Should clocks disagree so much that the page looks younger than now, it is stale at least.
@@ -102,7 +80,7 @@ function stateOf(tag) {
 
 /** From here on Next asks about our tags. Does nothing where there is no Next, or where it has no such table. */
 function watchPages() {
-  const table = optional('tags')
+  const table = optional('next/dist/server/lib/incremental-cache/tags-manifest.external')?.tagsManifest
   if (!(table instanceof Map) || table[WATCHED]) return
   const { get } = table
   table.get = function (tag) {
@@ -111,4 +89,4 @@ function watchPages() {
   table[WATCHED] = true
 }
 
-module.exports = { NEVER, Sight, areSame, tagOfSights, watchPages }
+module.exports = { NEVER, stateOf, tagOfEntries, watchPages }

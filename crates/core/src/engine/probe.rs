@@ -86,6 +86,24 @@ impl Engine {
         self.join_or_lead(name, key, read, previous, now)
     }
 
+    /// What memory would serve of a key now, and whether it is stale. Nothing is counted, begun or joined.
+    pub fn glimpse(&self, key: &str) -> Option<(Entry, bool)> {
+        let now = self.now();
+        if let Some(link) = &self.link {
+            link.note_activity(now);
+        }
+        match self.servable(self.namespace.key(key), key, None, now)? {
+            (entry, Freshness::Fresh) => Some((entry, false)),
+            (entry, Freshness::Stale) => Some((entry, true)),
+            _ => None,
+        }
+    }
+
+    /// The load of a key that runs here, or whose value is on its way to the tiers.
+    pub fn running_load(&self, key: &str) -> Option<LoadId> {
+        self.loads.lock().latest(self.namespace.key(key)).map(|load| load.id)
+    }
+
     /// The memory entry, if nothing that it depends on was invalidated and that is proven.
     pub(super) fn servable(
         &self,
