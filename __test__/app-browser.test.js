@@ -3,7 +3,8 @@
 
 const assert = require('node:assert/strict')
 const { browserTests, fillBuild, heading, signIn } = require('./support/browser.js')
-const { eventually } = require('./support/kit.js')
+const { eventually, freshNamespace } = require('./support/kit.js')
+const { Replica, sessionOf } = require('./support/next-app.js')
 
 const { fleet, inBrowser } = browserTests()
 
@@ -20,6 +21,8 @@ inBrowser('a build is made, refused, changed, liked and deleted on A, and B show
     skills: 'Undertow',
   })
   await a.getByText('The title needs at least 3 characters.').waitFor()
+  await a.getByText('1 field needs another look.').waitFor()
+  assert.equal(await a.evaluate(() => document.activeElement.id), 'title', 'the focus is on what is wrong')
   assert.equal(await a.getByLabel('Plan').inputValue(), 'Hold the gate until the ebb.', 'what was sent is still there')
   await fillBuild(a, { title: 'Song of the Ebb' })
   await a.waitForURL(/\/builds\/\d+$/)
@@ -50,6 +53,49 @@ inBrowser('a build is made, refused, changed, liked and deleted on A, and B show
   assert.equal(await a.getByText('Song of the Flood').count(), 0)
 })
 
+inBrowser('who is signed in finds the page marked in the header, and can simulate visitors', async (open) => {
+  const { page } = await open()
+  await signIn(page, fleet.a.origin, 'Ayla')
+  const marked = async (where) => {
+    await page.goto(fleet.a.origin + where)
+    return page.locator('.header [aria-current]').allTextContents()
+  }
+  assert.deepEqual(await marked('/users/1'), ['Ayla'])
+  assert.deepEqual(await marked('/users/10'), [])
+  assert.deepEqual(await marked('/builds/44'), ['Builds'])
+  assert.deepEqual(await marked('/metrics'), ['Metrics'])
+
+  const hits = async () => (await fleet.a.fleet()).own.metrics.hits
+  const before = await hits()
+  await page.getByRole('button', { name: 'Simulate visitors' }).click()
+  await eventually(async () => (await hits()) > before + 50, 5_000, 'they read')
+})
+
+inBrowser('a page that fails says so, also when its layout does', async (open, t) => {
+  const env = {
+    ...fleet.env,
+    DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
+    TIDECACHE_NAMESPACE: freshNamespace(),
+  }
+  const cut = await new Replica('cut').start(env)
+  t.after(() => cut.stop())
+  const { page, complaints } = await open()
+  const isSaid = () => heading(page).getByText('That did not work', { exact: true }).waitFor()
+
+  await page.goto(cut.origin)
+  await isSaid()
+  assert.equal(await page.getByRole('link', { name: 'Sign in' }).count(), 1, 'the layout is there')
+  const [name, value] = sessionOf(1).split('=')
+  await page.context().addCookies([{ name, value, url: cut.origin }])
+  await page.goto(cut.origin)
+  await isSaid()
+  assert.equal(await page.title(), 'That did not work · Tidehall')
+  assert.equal(await page.locator('.header').count(), 0, 'it stands for the layout')
+
+  assert.ok(complaints.length > 0)
+  complaints.length = 0 // the two answers 500
+})
+
 inBrowser('the metrics page updates by itself, and sums up both replicas', async (open) => {
   const { page } = await open()
   await page.goto(`${fleet.a.origin}/metrics`)
@@ -58,6 +104,7 @@ inBrowser('the metrics page updates by itself, and sums up both replicas', async
   const readsSaid = () => page.getByText(/^of [\d,]+ reads$/).textContent()
   const before = await readsSaid()
 
+  assert.equal(await page.getByRole('button', { name: 'Simulate visitors' }).count(), 0, 'nobody is signed in')
   for (let request = 0; request < 20; request++) await fleet.b.page('/builds/44')
 
   await eventually(async () => (await readsSaid()) !== before, 15_000, 'the sum has grown')

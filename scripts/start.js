@@ -53,12 +53,14 @@ async function answers(child, address) {
 function tell(port) {
   const { DATABASE_URL: database = '', REDIS_URL: redis = '' } = process.env
   const address = `http://localhost:${port}`
+  // With a database that is new, the application takes a namespace that is, too.
+  const entries = database === '' ? ', for entries of this run alone' : ''
   console.log(`
   Tidehall, the example application, is at  ${address}
   Its live metrics are at                   ${address}/metrics
 
   Postgres  ${database === '' ? 'embedded: changes are gone when this ends (DATABASE_URL: a server)' : shown(database)}
-  Redis     ${redis === '' ? 'none: the cache is in memory alone (REDIS_URL: a server)' : shown(redis)}
+  Redis     ${redis === '' ? 'none: the cache is in memory alone (REDIS_URL: a server)' : shown(redis) + entries}
 
   Ctrl+C ends it.
 `)

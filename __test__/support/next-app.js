@@ -3,8 +3,11 @@
 // if wanted, one Redis.
 
 const assert = require('node:assert/strict')
+const { createHmac } = require('node:crypto')
+const { createRequire } = require('node:module')
+const path = require('node:path')
 const { startPostgres } = require('../../scripts/postgres-server.js')
-const { prepareApp, spawnApp } = require('../../scripts/lib/next-app.js')
+const { APP, prepareApp, spawnApp } = require('../../scripts/lib/next-app.js')
 const { clock, eventually, freshNamespace } = require('./kit.js')
 const { freePort } = require('../../scripts/lib/ports.js')
 const { adopt, adoptFolder, discardFolder } = require('./reaper.js')
@@ -12,6 +15,25 @@ const { startRedis } = require('./redis.js')
 const { cleanEnvironment } = require('./script.js')
 
 const TOKEN = 'token-of-the-administrator'
+const SESSION_SECRET = 'the same in both'
+
+/** The cookie of who is signed in as this user. */
+function sessionOf(id, secret = SESSION_SECRET) {
+  const text = `${id}.${Date.now() + 60_000}`
+  return `session=${text}.${createHmac('sha256', secret).update(text).digest('base64url')}`
+}
+
+/** Asks the database itself, with the application's own client. */
+async function sql(url, text, parameters) {
+  const { Client } = createRequire(path.join(APP, 'package.json'))('pg')
+  const client = new Client({ connectionString: url })
+  await client.connect()
+  try {
+    return (await client.query(text, parameters)).rows
+  } finally {
+    await client.end()
+  }
+}
 
 class Replica {
   #child
@@ -57,8 +79,8 @@ class Replica {
   }
 
   /** What this replica says of the fleet, and of itself. */
-  async fleet() {
-    const response = await this.request('/metrics/live')
+  async fleet(cookie = '') {
+    const response = await this.request('/metrics/live', { headers: { cookie } })
     const fleet = await response.json()
     return { ...fleet, own: fleet.replicas.find(({ name }) => name === this.name) }
   }
@@ -95,7 +117,7 @@ async function startFleet() {
     const env = {
       DATABASE_URL: postgres.url,
       REDIS_URL: redis.url,
-      SESSION_SECRET: 'the same in both',
+      SESSION_SECRET,
       TIDECACHE_NAMESPACE: freshNamespace(),
     }
     // Both at once: one of them fills the database, the other waits for that.
@@ -108,4 +130,4 @@ async function startFleet() {
   }
 }
 
-module.exports = { Replica, TOKEN, startFleet }
+module.exports = { Replica, TOKEN, sessionOf, sql, startFleet }

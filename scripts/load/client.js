@@ -38,7 +38,7 @@ class Client {
 
   async signIn(ids) {
     for (const id of ids) {
-      const { headers } = await this.#act('/sign-in', 'signIn', { id: String(id) }, [])
+      const { headers } = await this.act('/sign-in', 'signIn', { id: String(id) }, [])
       const cookie = headers['set-cookie']?.[0]?.split(';')[0]
       if (cookie === undefined) throw new Error('signing in gave no cookie')
       this.#cookies.set(id, cookie)
@@ -61,22 +61,18 @@ class Client {
     const fields = isForm ? { ...BUILD, title: `Load ${++this.#titles} of the Tide` } : {}
     if (id !== undefined) fields.id = String(id)
     const where = id === undefined ? '/builds/new' : `/builds/${id}`
-    const { headers } = await this.#act(where, change, fields, isForm ? [{ errors: {} }] : [], cookie)
+    const { headers } = await this.act(where, change, fields, isForm ? [{ errors: {} }] : [], cookie && { cookie })
     const made = headers['x-action-redirect']?.match(/^\/builds\/(\d+)/)?.[1]
     if (isForm && made === undefined) throw new Error(`${change} led nowhere`)
     return change === 'createBuild' ? Number(made) : undefined
   }
 
-  /** An action's arguments, as React encodes them: the form is the last. */
-  #act(where, name, fields, before, cookie) {
+  /** An action, with its arguments as React encodes them: the form is the last. */
+  act(where, name, fields, before, headers) {
     const form = new FormData()
     for (const [field, value] of Object.entries(fields)) form.append(`_1_${field}`, value)
     form.append('0', JSON.stringify([...before, '$K1']))
-    return this.#send(
-      where,
-      { method: 'POST', headers: { 'next-action': this.#actions[name], ...(cookie && { cookie }) } },
-      form,
-    )
+    return this.#send(where, { method: 'POST', headers: { 'next-action': this.#actions[name], ...headers } }, form)
   }
 
   async #send(where, { method, headers }, form) {

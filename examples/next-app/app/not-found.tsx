@@ -2,7 +2,7 @@ import { Link } from '../components/link'
 
 export default function NotFound() {
   return (
-    <div className="narrow">
+    <div className="narrow message">
       <h1>Washed away</h1>
       <p className="lead">There is nothing at this address. It may have been deleted.</p>
       <Link className="button" href="/">

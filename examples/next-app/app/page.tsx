@@ -1,20 +1,22 @@
 import { Link } from '../components/link'
+import { redirect } from 'next/navigation'
 import { connection } from 'next/server'
 import { BuildGrid } from '../components/build-card'
 import { Filter } from '../components/filter'
 import { Pages } from '../components/pages'
 import { ReadsOfPage } from '../components/reads'
-import { filtersOf } from '../lib/filters'
+import { filtersOf, hrefOf } from '../lib/filters'
 import { plural } from '../lib/format'
-import { Reads } from '../lib/reads'
+import { noted } from '../lib/reads'
 import { getBuilds } from '../services/build.cache'
 import { getClasses } from '../services/class.cache'
 
 export default async function Page({ searchParams }: PageProps<'/'>) {
   await connection()
-  const reads = new Reads()
-  const filters = filtersOf(await searchParams)
-  const [{ builds, total }, classes] = await Promise.all([getBuilds(filters, reads.next()), getClasses(reads.next())])
+  const classes = await getClasses(noted())
+  const filters = filtersOf(await searchParams, classes)
+  const { builds, total } = await getBuilds(filters, noted())
+  if (builds.length === 0 && filters.page > 1) redirect(hrefOf({ ...filters, page: 1 }))
   return (
     <>
       <div className="title-row">
@@ -29,7 +31,7 @@ export default async function Page({ searchParams }: PageProps<'/'>) {
       <Filter filters={filters} classes={classes} />
       <BuildGrid builds={builds} nothing="No build is like that. Try fewer filters." />
       <Pages filters={filters} total={total} />
-      <ReadsOfPage reads={reads.all} />
+      <ReadsOfPage />
     </>
   )
 }

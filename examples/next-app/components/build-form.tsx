@@ -1,7 +1,8 @@
 'use client'
 
 import { Link } from './link'
-import { type InputHTMLAttributes, useActionState } from 'react'
+import { type InputHTMLAttributes, useActionState, useEffect, useRef } from 'react'
+import { plural } from '../lib/format'
 import type { FormState } from '../lib/input'
 import { ATTRIBUTES, MOST } from '../lib/look'
 
@@ -63,18 +64,29 @@ function Attributes({ state }: { state: Required<FormState> }) {
   )
 }
 
+/** What is wrong in general, or how much: read out when it appears. */
+function Complaint({ errors }: { errors: FormState['errors'] }) {
+  const count = Object.keys(errors).length
+  if (count === 0) return null
+  return (
+    <p className="notice notice-danger" role="alert">
+      {errors[''] ?? `${plural(count, 'field needs', 'fields need')} another look. Nothing was saved.`}
+    </p>
+  )
+}
+
 export function BuildForm({ action, id, values, classes }: Props) {
   const [sent, submit, isPending] = useActionState(action, { errors: {} })
   const state = { errors: sent.errors, values: sent.values ?? values }
+  const form = useRef<HTMLFormElement>(null)
+  useEffect(() => {
+    if (sent.values !== undefined) form.current?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus()
+  }, [sent])
   const summary: FieldProps = { name: 'summary', label: 'Plan', state, hint: 'How it is played: 10 to 400 characters.' }
   const itsClass: FieldProps = { name: 'class', label: 'Class', state }
   return (
-    <form action={submit} className="form panel">
-      {sent.errors[''] !== undefined && (
-        <p className="error" role="alert">
-          {sent.errors['']}
-        </p>
-      )}
+    <form ref={form} action={submit} className="form panel">
+      <Complaint errors={sent.errors} />
       {id !== undefined && <input type="hidden" name="id" value={id} />}
       <Field props={{ name: 'title', label: 'Title', state }} required minLength={3} maxLength={60} />
       <div className="field">

@@ -1,6 +1,6 @@
 import Form from 'next/form'
 import { Link } from './link'
-import { type Filters, hrefOf, SORTS } from '../lib/filters'
+import { type Filters, hrefOf, namesOf, rolesOf, SORTS } from '../lib/filters'
 import type { Class } from '../services/class.cache'
 
 interface ChoiceProps {
@@ -28,7 +28,6 @@ function Choice({ name, label, value, choices }: ChoiceProps) {
 const same = (names: string[]) => names.map((name): [string, string] => [name, name])
 
 export function Filter({ filters, classes }: { filters: Filters; classes: Class[] }) {
-  const roles = [...new Set(classes.flatMap(({ tags }) => tags))].sort()
   const isFiltered = hrefOf({ ...filters, page: 1 }) !== '/'
   return (
     // The key: another address shows another form, not the old one's choices.
@@ -41,9 +40,9 @@ export function Filter({ filters, classes }: { filters: Filters; classes: Class[
         name="class"
         label="Class"
         value={filters.className}
-        choices={[['', 'All classes'], ...same(classes.map(({ name }) => name))]}
+        choices={[['', 'All classes'], ...same(namesOf(classes))]}
       />
-      <Choice name="tag" label="Role" value={filters.tag} choices={[['', 'All roles'], ...same(roles)]} />
+      <Choice name="tag" label="Role" value={filters.tag} choices={[['', 'All roles'], ...same(rolesOf(classes))]} />
       <Choice name="sort" label="Order" value={filters.sort} choices={Object.entries(SORTS)} />
       <div className="filter-buttons">
         <button className="button" type="submit">

@@ -6,7 +6,7 @@ import type { ReactNode } from 'react'
 
 export function NavLink({ href, children }: { href: string; children: ReactNode }) {
   const path = usePathname()
-  const isHere = href === '/' ? path === '/' || path.startsWith('/builds') : path.startsWith(href)
+  const isHere = path === href || path.startsWith(href === '/' ? '/builds/' : `${href}/`)
   return (
     <Link className="nav-link" href={href} aria-current={isHere ? 'page' : undefined}>
       {children}

@@ -1,9 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
-
-const sha256 = (text: string) => createHash('sha256').update(text).digest()
-
-/** Takes the same time wherever the two differ, and whatever their lengths. */
-const isSame = (a: string, b: string) => timingSafeEqual(sha256(a), sha256(b))
+import { isSame } from './same'
 
 /**
  * The status that refuses a request without the administrator's token (`Authorization: Bearer …`), or undefined.

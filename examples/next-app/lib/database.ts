@@ -3,21 +3,19 @@
 // With DATABASE_URL it is a server, which any number of replicas may share. Without, it is embedded in this process
 // (PGlite: Postgres as WebAssembly), and gone with it.
 
+import type { Pool } from 'pg'
 import { type Execute, seed } from './seed'
 import { shared } from './shared'
-
-type Database = Execute & { close?: () => Promise<void> }
 
 const counted = shared('queries', () => ({ executed: 0 }))
 
 /** How many queries this process has made since its start. */
 export const queryCount = () => counted.executed
 
-async function connect(url: string): Promise<Database> {
-  const { Pool } = await import('pg')
-  const pool = new Pool({ connectionString: url, max: 10 })
-  pool.on('error', (error) => console.error('Postgres:', error.message)) // of an idle connection: the next query opens another
+/** Fills the database in one transaction. When that fails its connection is closed, which rolls it back. */
+async function fill(pool: Pool) {
   const client = await pool.connect()
+  let isFilled = false
   try {
     await client.query('BEGIN')
     await seed(
@@ -25,13 +23,26 @@ async function connect(url: string): Promise<Database> {
       (sql) => client.query(sql),
     )
     await client.query('COMMIT')
+    isFilled = true
   } finally {
-    client.release()
+    client.release(!isFilled)
+  }
+}
+
+async function connect(url: string): Promise<Execute> {
+  const { Pool } = await import('pg')
+  const pool = new Pool({ connectionString: url, max: 10, connectionTimeoutMillis: 5_000 })
+  pool.on('error', (error) => console.error('Postgres:', error.message)) // of an idle connection: the next query opens another
+  try {
+    await fill(pool)
+  } catch (error) {
+    await pool.end() // the next attempt makes its own
+    throw error
   }
   return (sql, parameters) => pool.query(sql, parameters)
 }
 
-async function embed(): Promise<Database> {
+async function embed(): Promise<Execute> {
   const { PGlite } = await import('@electric-sql/pglite')
   const postgres = await PGlite.create()
   await postgres.transaction((transaction) =>
@@ -43,12 +54,17 @@ async function embed(): Promise<Database> {
   return (sql, parameters) => postgres.query(sql, parameters)
 }
 
-const opened = shared('database', () => ({ database: undefined as Promise<Database> | undefined }))
+const databaseUrl = () => process.env.DATABASE_URL ?? ''
+
+/** Whether the database is of this process alone. */
+export const isEmbedded = () => databaseUrl() === ''
+
+const opened = shared('database', () => ({ database: undefined as Promise<Execute> | undefined }))
 
 /** Connects and fills the database, once; a failure is tried again by the next call. */
-export function openDatabase(): Promise<Database> {
-  const url = process.env.DATABASE_URL
-  opened.database ??= (url === undefined || url === '' ? embed() : connect(url)).catch((error) => {
+export function openDatabase(): Promise<Execute> {
+  const url = databaseUrl()
+  opened.database ??= (url === '' ? embed() : connect(url)).catch((error) => {
     opened.database = undefined
     throw error
   })

@@ -1,4 +1,8 @@
-// What the list of builds can be asked for. Anything else in the address is ignored, so that it makes no key.
+// What the list of builds can be asked for. Anything else in the address is ignored, so that it makes no key: sorts, classes
+// and roles are those that there are. Only what is searched for is free, up to its length.
+
+import type { Class } from '../services/class.cache'
+import { cleaned } from './text'
 
 export const SORTS = { newest: 'Newest', liked: 'Most liked', title: 'Title' } as const
 export const PAGE_SIZE = 24
@@ -17,23 +21,22 @@ type Parameters = Record<string, string | string[] | undefined>
 
 const first = (value: string | string[] | undefined) => (Array.isArray(value) ? value[0] : value) ?? ''
 
-/** A word of letters, or ''. */
-const word = (value: string) => (/^[A-Za-z]{1,20}$/.test(value) ? value : '')
+const oneOf = (choices: string[], value: string) => (choices.includes(value) ? value : '')
 
-export function filtersOf(parameters: Parameters): Filters {
+export const namesOf = (classes: Class[]) => classes.map(({ name }) => name)
+export const rolesOf = (classes: Class[]) => [...new Set(classes.flatMap(({ tags }) => tags))].sort()
+
+const searchOf = (value: string) =>
+  [...cleaned(value).toLowerCase().replace(/\s+/g, ' ')].slice(0, LONGEST_SEARCH).join('')
+
+export function filtersOf(parameters: Parameters, classes: Class[]): Filters {
   const sort = first(parameters.sort)
   const page = Math.trunc(Number(first(parameters.page)))
   return {
-    search: first(parameters.q)
-      .normalize()
-      .trim()
-      .toLowerCase()
-      .replace(/\s+/g, ' ')
-      .slice(0, LONGEST_SEARCH)
-      .toWellFormed(),
-    className: word(first(parameters.class)),
-    tag: word(first(parameters.tag)),
-    sort: sort in SORTS ? (sort as Filters['sort']) : 'newest',
+    search: searchOf(first(parameters.q)),
+    className: oneOf(namesOf(classes), first(parameters.class)),
+    tag: oneOf(rolesOf(classes), first(parameters.tag)),
+    sort: Object.hasOwn(SORTS, sort) ? (sort as Filters['sort']) : 'newest',
     page: page >= 1 && page <= LAST_PAGE ? page : 1,
   }
 }

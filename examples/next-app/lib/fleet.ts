@@ -1,125 +1,58 @@
-// The replicas of this application: each writes a summary of its cache to Redis every five seconds, and shows those of
-// all. Summaries lie in a cache of their own, so that they count for nothing in the figures they tell of.
+// All replicas of this application, as the metrics page shows them. Each takes a sample every five seconds, and tells the
+// others.
 
-import { hostname } from 'node:os'
-import { createCache, type Metrics } from 'tidecache'
-import { metrics } from 'tidecache/next'
-import { queryCount } from './database'
-import type { Buckets } from './percentile'
+import type { Metrics } from 'tidecache'
+import { type Peer, peersOf, tell } from './peers'
 import { shared } from './shared'
-import { waits } from './waits'
+import { now, type Summary, summarize, takeSample } from './summary'
 
 const EVERY = 5_000
-/** A replica that has not been heard of for so long is gone. */
-const LIFE = '16s'
-/** Ten minutes of samples. */
-const SAMPLES = 120
-/** A replica writes in one of so many places: there is no list of them that two could write at once. */
-const PLACES = 16
 
-/** Counters at a moment. What happened between two samples is their difference. */
-export interface Sample {
-  at: number
-  memory: number
-  redis: number
-  misses: number
-  queries: number
+export interface Replica extends Omit<Summary, 'at' | 'metrics'> {
+  /** Since it was heard of, ms: 0 for who answers. */
+  silence: number
+  /** The machine and the process are told to administrators alone. */
+  metrics: Omit<Metrics, 'process'> & { process?: Metrics['process'] }
 }
 
-export interface Summary {
-  name: string
-  at: number
-  queries: number
-  metrics: Metrics
-  /** How long pages waited for hits. */
-  waits: Buckets
-  samples: Sample[]
-}
-
+/** Every time in it is of the clock of the replica that answered. */
 export interface Fleet {
   /** Who answered. */
+  id: string
   name: string
-  replicas: Summary[]
+  now: number
+  replicas: Replica[]
 }
 
-const me = shared('replica', () => ({
-  name: process.env.REPLICA_NAME || `${hostname()}:${process.env.PORT || 3000}`,
-  samples: [] as Sample[],
-  place: undefined as number | undefined,
-  timer: undefined as NodeJS.Timeout | undefined,
-}))
-
-const open = () => {
-  const namespace = `${process.env.TIDECACHE_NAMESPACE || 'next-app'}-fleet`.slice(-64)
-  return createCache({ namespace, memory: false, logger: { warn() {} } })
-}
-const summaries = () => shared('summaries', open)
-
-const keyOf = (place: number) => `replica:${place}`
-const hasRedis = () => Boolean(process.env.REDIS_URL)
-
-const sampleOf = ({ memory, redis, misses }: Metrics, queries: number): Sample => ({
-  at: Date.now(),
-  memory: memory.hits,
-  redis: redis.hits,
-  misses,
-  queries,
-})
-
-/** This replica, now. */
-async function summarize(): Promise<Summary> {
-  const figures = await metrics()
-  const now = sampleOf(figures, queryCount())
+function shown({ summary, offset, heard }: Peer, isAdmin: boolean): Replica {
+  const { at: _, metrics, samples, ...others } = summary
+  const { process, ...figures } = metrics
   return {
-    name: me.name,
-    at: now.at,
-    queries: now.queries,
-    metrics: figures,
-    waits: waits(),
-    samples: [...me.samples, now],
+    ...others,
+    silence: Math.round(now() - heard),
+    metrics: isAdmin ? { ...figures, process } : figures,
+    samples: samples.map((sample) => ({ ...sample, at: Math.round(sample.at + offset) })),
   }
 }
 
 /** All replicas, this one as it is now. */
-export async function readFleet(): Promise<Fleet> {
+export async function readFleet(isAdmin: boolean): Promise<Fleet> {
   const own = await summarize()
-  const others = hasRedis() ? await readOthers(own.metrics.process.id) : []
-  const replicas = [own, ...others].sort((a, b) => a.name.localeCompare(b.name))
-  return { name: own.name, replicas }
+  const all = [{ summary: own, offset: 0, heard: now() }, ...peersOf(own.id)]
+  const replicas = all.map((peer) => shown(peer, isAdmin)).sort((a, b) => a.name.localeCompare(b.name))
+  return { id: own.id, name: own.name, now: own.at, replicas }
 }
 
-async function readOthers(id: string): Promise<Summary[]> {
-  const found = await readPlaces()
-  return found.filter((summary) => summary !== undefined && summary.metrics.process.id !== id) as Summary[]
-}
+const beat = shared('beat', () => ({ timer: undefined as NodeJS.Timeout | undefined }))
 
-function readPlaces() {
-  const places = Array.from({ length: PLACES }, (_, place) => place)
-  return Promise.all(places.map((place) => summaries().get<Summary>(keyOf(place))))
-}
-
-/** The place of this replica: the one it had, unless another took it at the same moment; else a free one. */
-async function findPlace(id: string): Promise<number> {
-  const found = await readPlaces()
-  const own = found.findIndex((summary) => summary?.metrics.process.id === id)
-  if (own !== -1) return own
-  const free = found.flatMap((summary, place) => (summary === undefined ? [place] : []))
-  return free[Math.floor(Math.random() * free.length)] ?? Math.floor(Math.random() * PLACES)
-}
-
-async function beat() {
-  const summary = await summarize()
-  me.samples = summary.samples.slice(-SAMPLES)
-  if (!hasRedis()) return
-  me.place = await findPlace(summary.metrics.process.id)
-  await summaries().set(keyOf(me.place), summary, { ttl: LIFE, staleWhileRevalidate: 0 })
-}
-
-/** Begins to sample and to tell the others. */
+/** Begins to sample and to tell the others. Never quite at the same time as they. */
 export function joinFleet() {
-  if (me.timer !== undefined) return
-  const tell = () => beat().catch((error) => console.error('Fleet:', error.message))
-  me.timer = setInterval(tell, EVERY)
-  me.timer.unref()
-  tell()
+  if (beat.timer !== undefined) return
+  const next = async () => {
+    await takeSample()
+      .then(tell)
+      .catch((error) => console.error('Fleet:', error.message))
+    beat.timer = setTimeout(next, EVERY * (0.95 + 0.1 * Math.random())).unref()
+  }
+  beat.timer = setTimeout(next, 0).unref()
 }

@@ -1,6 +1,7 @@
 // What people send in forms, checked. The messages are for them.
 
 import { ATTRIBUTES, MOST } from './look'
+import { cleaned } from './text'
 import type { BuildInput } from '../services/build.cache'
 
 export interface FormState {
@@ -10,16 +11,12 @@ export interface FormState {
   values?: Record<string, string>
 }
 
-const text = (form: FormData, name: string) =>
-  String(form.get(name) ?? '')
-    .normalize()
-    .trim()
-    .toWellFormed()
+const text = (form: FormData, name: string) => cleaned(form.get(name))
 
 /** An id, or undefined: nothing that is sent reaches a query unchecked. */
 export function idOf(value: unknown): number | undefined {
-  const id = Number(value)
-  return Number.isInteger(id) && id >= 1 && id <= 2_147_483_647 ? id : undefined
+  const id = typeof value === 'string' && /^[1-9]\d{0,9}$/.test(value) ? Number(value) : 0
+  return id >= 1 && id <= 2_147_483_647 ? id : undefined
 }
 
 function lengthError(name: string, value: string, least: number, most: number) {
@@ -39,7 +36,7 @@ export function readBuild(form: FormData, classNames: string[]): { input: BuildI
     .split(',')
     .map((skill) => skill.trim())
     .filter((skill) => skill !== '')
-  const attributes = ATTRIBUTES.map((name) => Number(form.get(name)))
+  const attributes = ATTRIBUTES.map((name) => attributeOf(text(form, name)))
   const found: [string, string | undefined][] = [
     ['title', lengthError('The title', title, 3, 60)],
     ['class', classNames.includes(className) ? undefined : 'Choose one of the classes.'],
@@ -55,7 +52,8 @@ export function readBuild(form: FormData, classNames: string[]): { input: BuildI
   return { errors, values: values as Record<string, string> }
 }
 
+/** What is missing is no 0. */
+const attributeOf = (digits: string) => (/^\d{1,2}$/.test(digits) ? Number(digits) : Number.NaN)
+
 const attributeError = (value: number | undefined) =>
-  Number.isInteger(value) && Number(value) >= 0 && Number(value) <= MOST
-    ? undefined
-    : `A whole number from 0 to ${MOST}.`
+  value !== undefined && value >= 0 && value <= MOST ? undefined : `A whole number from 0 to ${MOST}.`

@@ -1,27 +1,26 @@
-// What a page tells about itself: each read of the cache that it made, how it was answered, and how long it took.
+// What a page tells about itself: each read of the cache that its request made, how it was answered, and how long it took.
 
+import { cache } from 'react'
 import type { EntryOptions, Result } from 'tidecache'
 import { recordWait } from './waits'
 
 export type ReadOptions = Pick<EntryOptions, 'onResult'>
-export type Read = { key: string; ms: number } & Pick<Result, 'outcome' | 'tier' | 'age'>
+export type Read = { key: string } & Result
+
+/** Of the request that is being answered: its page, its layout and its metadata share them. */
+export const readsOfRequest = cache((): Read[] => [])
 
 /**
- * The reads of one request. `reads.next()` goes with each call of a service:
+ * Goes with each call of a service, so that the read is listed:
  *
- *     const build = await getBuild(7, reads.next())
+ *     const build = await getBuild(7, noted())
  */
-export class Reads {
-  readonly all: Read[] = []
-
-  next(): ReadOptions {
-    const began = performance.now()
-    return {
-      onResult: ({ outcome, tier, age }, key) => {
-        const ms = performance.now() - began
-        this.all.push({ key, outcome, tier, age, ms })
-        if (outcome === 'fresh' || outcome === 'stale') recordWait(ms)
-      },
-    }
+export function noted(): ReadOptions {
+  const reads = readsOfRequest()
+  return {
+    onResult: (result, key) => {
+      reads.push({ key, ...result })
+      if (result.outcome === 'fresh' || result.outcome === 'stale') recordWait(result.waited)
+    },
   }
 }

@@ -1,6 +1,7 @@
 // From the replicas' samples to what the charts draw: what happened per second in each five seconds, in all of them.
 
-import type { Sample, Summary } from './fleet'
+import type { Replica } from './fleet'
+import type { Sample } from './summary'
 
 export const STEP = 5_000
 const STEPS = 60
@@ -34,7 +35,7 @@ function add(steps: Map<number, Counts>, before: Sample, after: Sample) {
 }
 
 /** The last five minutes up to `now`; the step that has only begun is left out. */
-export function seriesOf(replicas: Summary[], now: number): Point[] {
+export function seriesOf(replicas: Replica[], now: number): Point[] {
   const last = Math.floor(now / STEP) - 1
   const steps = new Map(Array.from({ length: STEPS }, (_, i) => [last - STEPS + 1 + i, nothing()]))
   for (const { samples } of replicas) {
@@ -71,8 +72,8 @@ export interface Sum {
 }
 
 /** All replicas together. The rate is that of the sums, not the mean of rates. */
-export function sumOf(replicas: Summary[]): Sum {
-  const total = (of: (summary: Summary) => number) => replicas.reduce((sum, summary) => sum + of(summary), 0)
+export function sumOf(replicas: Replica[]): Sum {
+  const total = (of: (replica: Replica) => number) => replicas.reduce((sum, replica) => sum + of(replica), 0)
   const hits = total(({ metrics }) => metrics.hits)
   const misses = total(({ metrics }) => metrics.misses)
   return {

@@ -1,9 +1,11 @@
 // Who is signed in: a cookie with the user's id, signed. There are no passwords in this demonstration.
 
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import { cookies } from 'next/headers'
+import { createHmac, randomBytes } from 'node:crypto'
+import { cookies, headers } from 'next/headers'
 import { cache } from 'react'
 import { getUser, type User } from '../services/user.cache'
+import { noted } from './reads'
+import { isSame } from './same'
 import { shared } from './shared'
 
 const COOKIE = 'session'
@@ -14,14 +16,16 @@ const secret = shared('secret', () => process.env.SESSION_SECRET || randomBytes(
 
 const signatureOf = (text: string) => createHmac('sha256', secret).update(text).digest('base64url')
 
-function isSame(a: string, b: string) {
-  const [left, right] = [Buffer.from(a), Buffer.from(b)]
-  return left.length === right.length && timingSafeEqual(left, right)
+/** Next.js sets the header, or hands on what a proxy in front of it says of the browser's connection. */
+async function isHttps() {
+  const all = await headers()
+  return all.get('x-forwarded-proto')?.split(',')[0]?.trim() === 'https'
 }
 
 export async function signIn(id: number) {
   const text = `${id}.${Date.now() + A_WEEK * 1_000}`
-  const options = { httpOnly: true, sameSite: 'lax', maxAge: A_WEEK, path: '/' } as const
+  // Over plain http, as on localhost, browsers would drop a cookie that is `Secure`.
+  const options = { httpOnly: true, secure: await isHttps(), sameSite: 'lax', maxAge: A_WEEK, path: '/' } as const
   const jar = await cookies()
   jar.set(COOKIE, `${text}.${signatureOf(text)}`, options)
 }
@@ -42,7 +46,7 @@ function readCookie(value: string): number | undefined {
 export const currentUser = cache(async (): Promise<User | null> => {
   const jar = await cookies()
   const id = readCookie(jar.get(COOKIE)?.value ?? '')
-  return id === undefined ? null : getUser(id)
+  return id === undefined ? null : getUser(id, noted())
 })
 
 /** Whether the user may change or delete what this author made. */

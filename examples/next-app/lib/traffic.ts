@@ -3,7 +3,7 @@
 import { getBuild, getBuilds } from '../services/build.cache'
 import { getClass } from '../services/class.cache'
 import { filtersOf } from './filters'
-import { Reads } from './reads'
+import { noted } from './reads'
 import { BUILDS } from './seed'
 import { shared } from './shared'
 
@@ -17,10 +17,9 @@ const state = shared('traffic', () => ({ timer: undefined as NodeJS.Timeout | un
 const popular = () => Math.max(1, Math.floor(BUILDS ** Math.random()))
 
 async function visit() {
-  const reads = new Reads()
-  const build = await getBuild(popular(), reads.next())
-  if (build !== null) await getClass(build.class, reads.next())
-  if (Math.random() < 0.3) await getBuilds(filtersOf({ page: String(Math.floor(20 ** Math.random())) }), reads.next())
+  const build = await getBuild(popular(), noted())
+  if (build !== null) await getClass(build.class, noted())
+  if (Math.random() < 0.3) await getBuilds(filtersOf({ page: String(Math.floor(20 ** Math.random())) }, []), noted())
 }
 
 export function simulateVisitors() {

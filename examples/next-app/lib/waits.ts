@@ -1,4 +1,4 @@
-// How long pages waited for their cache hits: from the call to the value, so decoding and a busy event loop are in it.
+// How long pages waited for their cache hits, as the cache tells them: from the call to the decoded value.
 
 import type { Buckets } from './percentile'
 import { shared } from './shared'

@@ -1,7 +1,7 @@
 // The builds players share: under which key each is cached, for how long, and what a change makes new.
 //
 // A list names the builds that it shows as tags while it loads, so a change of one build finds every list that shows it.
-// It also names what a build could enter it by: its class, its title.
+// It also names what a build could enter or leave it by: its class, its role, its title, its likes.
 
 import type { LoadContext } from 'tidecache'
 import { getOrSet, invalidate } from 'tidecache/next'
@@ -18,7 +18,10 @@ const likesOf = (userId: number) => `user:${userId}:likes`
 
 const ALL_LISTS = 'builds'
 const BY_TITLE = 'builds:by-title'
+const BY_ROLE = 'builds:by-role'
 const ofClass = (className: string) => `builds:class:${className}`
+/** Lists by likes: of one class, or, as '', of several. */
+const byLikes = (className: string) => `builds:by-likes:${className}`
 const shows = (id: number) => `shows:build:${id}`
 
 export interface Build {
@@ -53,10 +56,21 @@ const FILTERED = `
 
 const ORDER = { newest: 'b.id DESC', liked: 'b.likes DESC, b.id DESC', title: 'b.title, b.id' }
 
+/** Of two at once that both find no like, one adds it, and the other changes nothing. */
 const TOGGLE = `
   WITH gone AS (DELETE FROM likes WHERE user_id = $1 AND build_id = $2 RETURNING 1),
-    added AS (INSERT INTO likes SELECT $1, id FROM builds WHERE id = $2 AND NOT EXISTS (SELECT FROM gone) RETURNING 1)
-  UPDATE builds SET likes = likes + (SELECT count(*) FROM added) - (SELECT count(*) FROM gone) WHERE id = $2`
+    added AS (
+      INSERT INTO likes SELECT $1, id FROM builds WHERE id = $2 AND NOT EXISTS (SELECT FROM gone)
+      ON CONFLICT DO NOTHING RETURNING 1)
+  UPDATE builds SET likes = likes + (SELECT count(*) FROM added) - (SELECT count(*) FROM gone) WHERE id = $2
+  RETURNING class`
+
+/** Tells what it was before. */
+const UPDATE = `
+  WITH old AS (SELECT id, title, class FROM builds WHERE id = $6 FOR UPDATE)
+  UPDATE builds b SET title = $1, class = $2, summary = $3, skills = $4, attributes = $5, updated_at = now()
+  FROM old WHERE b.id = old.id
+  RETURNING old.title, old.class`
 
 /** The build, or null: that there is none is cached as well. */
 export function getBuild(id: number, options?: ReadOptions): Promise<Build | null> {
@@ -68,9 +82,11 @@ export function getBuild(id: number, options?: ReadOptions): Promise<Build | nul
 }
 
 /** What changes of builds can make such a list another one, beside those of the builds that it shows. */
-function tagsOf({ search, className, sort }: Filters) {
+function tagsOf({ search, className, tag, sort }: Filters) {
   const tags = [ALL_LISTS]
   if (className !== '') tags.push(ofClass(className))
+  if (tag !== '') tags.push(BY_ROLE)
+  if (sort === 'liked') tags.push(byLikes(className))
   if (search !== '' || sort === 'title') tags.push(BY_TITLE)
   return tags
 }
@@ -134,11 +150,14 @@ export async function createBuild(userId: number, input: BuildInput): Promise<nu
   return row.id
 }
 
-/** It, the lists that show it, and those that it may have entered by its new title and class. */
+/** It, the lists that show it, and those that it may have entered or left: by its title, or its class. */
 export async function updateBuild(id: number, input: BuildInput) {
-  const sql = `UPDATE builds SET title = $1, class = $2, summary = $3, skills = $4, attributes = $5, updated_at = now() WHERE id = $6`
-  await query(sql, [...columnsOf(input), id])
-  await invalidate({ key: keyOf(id), tags: [shows(id), BY_TITLE, ofClass(input.class)] })
+  const [old] = await query<Pick<Build, 'title' | 'class'>>(UPDATE, [...columnsOf(input), id])
+  if (old === undefined) return
+  const tags = [shows(id)]
+  if (old.title !== input.title) tags.push(BY_TITLE)
+  if (old.class !== input.class) tags.push(ofClass(old.class), ofClass(input.class), BY_ROLE)
+  await invalidate({ key: keyOf(id), tags })
 }
 
 export async function deleteBuild(id: number) {
@@ -148,11 +167,12 @@ export async function deleteBuild(id: number) {
 }
 
 /**
- * The build and the user's likes are new at once. Lists that show it may show the old count until they are refreshed, by
- * the first who reads them; the list by likes that it has just entered shows it after its next refresh.
+ * The build and the user's likes are new at once. Likes are many, so lists that show it, and lists by likes, which it may
+ * have entered, become stale: who reads one next may still see the old one, and has it refreshed behind the answer.
  */
 export async function toggleLike(userId: number, id: number) {
-  await query(TOGGLE, [userId, id])
-  const lists = invalidate({ tag: shows(id) }, { mode: 'stale' })
+  const [liked] = await query<Pick<Build, 'class'>>(TOGGLE, [userId, id])
+  if (liked === undefined) return
+  const lists = invalidate({ tags: [shows(id), byLikes(''), byLikes(liked.class)] }, { mode: 'stale' })
   await Promise.all([lists, invalidate({ keys: [keyOf(id), likedBy(userId), likesOf(userId)] })])
 }

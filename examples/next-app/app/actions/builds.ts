@@ -4,6 +4,7 @@
 
 import { refresh } from 'next/cache'
 import { redirect } from 'next/navigation'
+import { namesOf } from '../../lib/filters'
 import { type FormState, idOf, readBuild } from '../../lib/input'
 import { currentUser, mayChange } from '../../lib/session'
 import * as builds from '../../services/build.cache'
@@ -13,11 +14,7 @@ const SIGN_IN = { errors: { '': 'Sign in first.' } }
 const NOT_YOURS = { errors: { '': 'Only its author or an administrator may change this build.' } }
 
 async function readForm(form: FormData) {
-  const classes = await getClasses()
-  return readBuild(
-    form,
-    classes.map(({ name }) => name),
-  )
+  return readBuild(form, namesOf(await getClasses()))
 }
 
 export async function createBuild(_: FormState, form: FormData): Promise<FormState> {

@@ -4,7 +4,7 @@ import { connection } from 'next/server'
 import { ReadsOfPage } from '../../components/reads'
 import { plural } from '../../lib/format'
 import { hueStyle } from '../../lib/look'
-import { Reads } from '../../lib/reads'
+import { noted } from '../../lib/reads'
 import { type Class, getClasses, getClassSizes } from '../../services/class.cache'
 
 export const metadata: Metadata = { title: 'Classes' }
@@ -26,8 +26,7 @@ function ClassCard({ name, tags, description, size }: Class & { size: number }) 
 
 export default async function Page() {
   await connection()
-  const reads = new Reads()
-  const [classes, sizes] = await Promise.all([getClasses(reads.next()), getClassSizes(reads.next())])
+  const [classes, sizes] = await Promise.all([getClasses(noted()), getClassSizes(noted())])
   return (
     <>
       <h1>Classes</h1>
@@ -37,7 +36,7 @@ export default async function Page() {
           <ClassCard key={item.name} {...item} size={sizes.get(item.name) ?? 0} />
         ))}
       </ul>
-      <ReadsOfPage reads={reads.all} />
+      <ReadsOfPage />
     </>
   )
 }

@@ -1,12 +1,12 @@
 'use client'
 
 import { useState } from 'react'
-import type { Fleet } from '../../lib/fleet'
+import type { Fleet, Replica } from '../../lib/fleet'
 import { number } from '../../lib/format'
 import { seriesOf, sumOf } from '../../lib/series'
 import { HitRateChart, QueriesChart, ReadsChart } from './charts'
 import { Latency } from './latency'
-import { Replicas } from './replicas'
+import { isLinked, Replicas } from './replicas'
 import { Tiles } from './tiles'
 import { useFleet } from './use-fleet'
 
@@ -23,16 +23,27 @@ function Live({ isOn, isLost, toggle }: { isOn: boolean; isLost: boolean; toggle
   )
 }
 
+function Outage({ replicas }: { replicas: Replica[] }) {
+  const cut = replicas.filter((replica) => !isLinked(replica)).map(({ name }) => name)
+  if (cut.length === 0) return null
+  return (
+    <p className="notice" role="status">
+      <strong>{`Redis does not answer ${cut.join(', ')}.`}</strong> Pages are answered from memory and from Postgres.
+      Changes are kept, and reach the other replicas when it is back.
+    </p>
+  )
+}
+
 export function Dashboard({ first }: { first: Fleet }) {
   const [isOn, setOn] = useState(true)
   const { fleet, isLost } = useFleet(first, isOn)
   const { replicas } = fleet
-  const now = replicas.find(({ name }) => name === fleet.name)?.at ?? 0
-  const points = seriesOf(replicas, now)
+  const points = seriesOf(replicas, fleet.now)
   const sum = sumOf(replicas)
   return (
     <>
       <Live isOn={isOn} isLost={isLost} toggle={() => setOn(!isOn)} />
+      <Outage replicas={replicas} />
       <Tiles sum={sum} replicas={replicas} />
       <div className="charts">
         <ReadsChart points={points} />

@@ -1,4 +1,4 @@
-import type { Summary } from '../../lib/fleet'
+import type { Replica } from '../../lib/fleet'
 import { duration } from '../../lib/format'
 
 /** From 1 µs to 1 s, each decade as wide as the next. */
@@ -16,7 +16,7 @@ const TIERS = [
 const COLOURS = { memory: 'var(--memory)', redis: 'var(--redis)', load: 'var(--miss)' }
 
 /** The slowest replica's: percentiles of several cannot be added. */
-function worst(replicas: Summary[], tier: (typeof TIERS)[number][0]) {
+function worst(replicas: Replica[], tier: (typeof TIERS)[number][0]) {
   const of = (name: 'p50' | 'p99') => Math.max(0, ...replicas.map(({ metrics }) => metrics.latency[tier][name]))
   return { p50: of('p50'), p99: of('p99') }
 }
@@ -27,7 +27,7 @@ const spanOf = (tier: keyof typeof COLOURS, p50: number, p99: number) => ({
   background: COLOURS[tier],
 })
 
-export function Latency({ replicas }: { replicas: Summary[] }) {
+export function Latency({ replicas }: { replicas: Replica[] }) {
   return (
     <figure className="panel chart" aria-labelledby="latency">
       <figcaption id="latency">Latency, p50 to p99, in the slowest replica</figcaption>

@@ -1,26 +1,44 @@
-import type { Fleet, Summary } from '../../lib/fleet'
+import type { Fleet, Replica } from '../../lib/fleet'
 import { duration, number } from '../../lib/format'
 import type { Sum } from '../../lib/series'
 
+/** Two summaries of a replica are late. */
+const LATE = 12_000
+
+/** Whether this replica has its Redis, or needs none. */
+export function isLinked({ metrics: { redis } }: Replica): boolean {
+  return !redis.enabled || (redis.health.connected && redis.breaker === 'closed')
+}
+
 /** In words: how this replica hears of the others' changes. */
-function coherenceOf({ metrics: { redis } }: Summary): [isGood: boolean, text: string] {
+function coherenceOf(replica: Replica): [isGood: boolean, text: string] {
+  const { redis } = replica.metrics
+  if (replica.silence > LATE) return [false, `silent for ${Math.round(replica.silence / 1_000)} s`]
   if (!redis.enabled) return [true, 'memory only']
-  if (!redis.health.connected) return [false, 'Redis is not connected']
-  if (redis.breaker !== 'closed') return [false, 'Redis does not answer']
+  if (!isLinked(replica)) return [false, 'without Redis']
   return [true, redis.coherence === 'tracking' ? 'pushed by Redis' : 'checked every second']
 }
 
-const roundTrip = ({ metrics: { redis } }: Summary) =>
-  redis.health.latency === null ? '–' : duration(redis.health.latency)
+const roundTrip = ({ metrics: { redis } }: Replica) =>
+  redis.health.connected && redis.health.latency !== null ? duration(redis.health.latency) : '–'
 
-function Row({ summary, isSelf }: { summary: Summary; isSelf: boolean }) {
-  const { metrics } = summary
-  const [isGood, text] = coherenceOf(summary)
+/** The machine is told to administrators alone. */
+function Name({ replica, isSelf }: { replica: Replica; isSelf: boolean }) {
+  const { process } = replica.metrics
+  return (
+    <th scope="row">
+      {replica.name} {isSelf && <span className="badge">you</span>}
+      {process && <span className="quiet machine">{`${process.host}, process ${process.pid}`}</span>}
+    </th>
+  )
+}
+
+function Row({ replica, isSelf }: { replica: Replica; isSelf: boolean }) {
+  const { metrics } = replica
+  const [isGood, text] = coherenceOf(replica)
   return (
     <tr>
-      <th scope="row">
-        {summary.name} {isSelf && <span className="badge">answers you</span>}
-      </th>
+      <Name replica={replica} isSelf={isSelf} />
       <td>
         <span className={isGood ? 'dot dot-good' : 'dot dot-load'} aria-hidden="true" />
         {text}
@@ -29,9 +47,9 @@ function Row({ summary, isSelf }: { summary: Summary; isSelf: boolean }) {
       <td className="num">{number(metrics.memory.hits)}</td>
       <td className="num">{number(metrics.redis.hits)}</td>
       <td className="num">{number(metrics.loads.started)}</td>
-      <td className="num">{number(summary.queries)}</td>
+      <td className="num">{number(replica.queries)}</td>
       <td className="num">{`${number(metrics.invalidations.applied)} / ${number(metrics.invalidations.received)}`}</td>
-      <td className="num">{roundTrip(summary)}</td>
+      <td className="num">{roundTrip(replica)}</td>
     </tr>
   )
 }
@@ -58,8 +76,8 @@ export function Replicas({ fleet, sum }: { fleet: Fleet; sum: Sum }) {
             </tr>
           </thead>
           <tbody>
-            {fleet.replicas.map((summary) => (
-              <Row key={summary.metrics.process.id} summary={summary} isSelf={summary.name === fleet.name} />
+            {fleet.replicas.map((replica) => (
+              <Row key={replica.id} replica={replica} isSelf={replica.id === fleet.id} />
             ))}
           </tbody>
           <tfoot>

@@ -1,7 +1,7 @@
-import type { Summary } from '../../lib/fleet'
+import type { Replica } from '../../lib/fleet'
 import { duration, number, plural } from '../../lib/format'
 import type { Sum } from '../../lib/series'
-import { type Buckets, percentileOf } from '../../lib/percentile'
+import { type Buckets, FEW_READS, percentileOf } from '../../lib/percentile'
 
 interface TileProps {
   name: string
@@ -21,9 +21,6 @@ function Tile({ name, value, note }: TileProps) {
   )
 }
 
-/** Below this many reads a percentile says nothing. */
-const FEW_READS = 100
-
 /** As pages see it, not as the cache does. */
 function WaitTile({ buckets }: { buckets: Buckets }) {
   const reads = buckets.reduce((sum, [, count]) => sum + count, 0)
@@ -39,7 +36,7 @@ function saved({ hits, misses, loads }: Sum) {
   return reads === 0 ? 'nothing read yet' : `${((100 * (reads - loads)) / reads).toFixed(1)} % of reads asked for none`
 }
 
-export function Tiles({ sum, replicas }: { sum: Sum; replicas: Summary[] }) {
+export function Tiles({ sum, replicas }: { sum: Sum; replicas: Replica[] }) {
   const { hits, misses, stale, memory, redis } = sum
   return (
     <dl className="tiles">

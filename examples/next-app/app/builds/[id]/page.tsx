@@ -2,6 +2,7 @@ import type { Metadata } from 'next'
 import { Link } from '../../../components/link'
 import { notFound } from 'next/navigation'
 import { connection } from 'next/server'
+import { cache } from 'react'
 import { LikeButton } from '../../../components/like-button'
 import { Delete } from '../../../components/delete'
 import { Radar, Sigil } from '../../../components/sigil'
@@ -9,17 +10,20 @@ import { ReadsOfPage } from '../../../components/reads'
 import { date, plural } from '../../../lib/format'
 import { idOf } from '../../../lib/input'
 import { ATTRIBUTES, hueStyle } from '../../../lib/look'
-import { type ReadOptions, Reads } from '../../../lib/reads'
+import { noted } from '../../../lib/reads'
 import { currentUser, mayChange } from '../../../lib/session'
 import { type Build, getBuild, getBuildsByUser, getLikes } from '../../../services/build.cache'
 import { getClass } from '../../../services/class.cache'
 
 type Props = PageProps<'/builds/[id]'>
 
-async function buildOf({ params }: Props, options?: ReadOptions): Promise<Build> {
+/** Read once for the page and its metadata. */
+const readBuild = cache((id: number) => getBuild(id, noted()))
+
+async function buildOf({ params }: Props): Promise<Build> {
   await connection()
   const id = idOf((await params).id)
-  const build = id === undefined ? null : await getBuild(id, options)
+  const build = id === undefined ? null : await readBuild(id)
   return build ?? notFound()
 }
 
@@ -29,13 +33,12 @@ export async function generateMetadata(props: Props): Promise<Metadata> {
 }
 
 export default async function Page(props: Props) {
-  const reads = new Reads()
-  const build = await buildOf(props, reads.next())
+  const build = await buildOf(props)
   const user = await currentUser()
   const [itsClass, others, likes] = await Promise.all([
-    getClass(build.class, reads.next()),
-    getBuildsByUser(build.user_id, reads.next()),
-    user === null ? undefined : getLikes(user.id, reads.next()),
+    getClass(build.class, noted()),
+    getBuildsByUser(build.user_id, noted()),
+    user === null ? undefined : getLikes(user.id, noted()),
   ])
   return (
     <div style={hueStyle(build.class)}>
@@ -98,7 +101,7 @@ export default async function Page(props: Props) {
           </section>
         </div>
       </div>
-      <ReadsOfPage reads={reads.all} />
+      <ReadsOfPage />
     </div>
   )
 }

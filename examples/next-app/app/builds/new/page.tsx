@@ -2,6 +2,7 @@ import type { Metadata } from 'next'
 import { redirect } from 'next/navigation'
 import { connection } from 'next/server'
 import { BuildForm } from '../../../components/build-form'
+import { namesOf } from '../../../lib/filters'
 import { ATTRIBUTES } from '../../../lib/look'
 import { currentUser } from '../../../lib/session'
 import { getClasses } from '../../../services/class.cache'
@@ -24,7 +25,7 @@ export default async function Page() {
   return (
     <div className="narrow">
       <h1>New build</h1>
-      <BuildForm action={createBuild} values={EMPTY} classes={classes.map(({ name }) => name)} />
+      <BuildForm action={createBuild} values={EMPTY} classes={namesOf(classes)} />
     </div>
   )
 }

@@ -5,7 +5,7 @@ import { BuildGrid } from '../../../components/build-card'
 import { ReadsOfPage } from '../../../components/reads'
 import { plural } from '../../../lib/format'
 import { idOf } from '../../../lib/input'
-import { Reads } from '../../../lib/reads'
+import { noted } from '../../../lib/reads'
 import { currentUser } from '../../../lib/session'
 import { getBuildsByUser, getBuildsLikedByUser } from '../../../services/build.cache'
 import { getUser } from '../../../services/user.cache'
@@ -14,13 +14,12 @@ export const metadata: Metadata = { title: 'Player' }
 
 export default async function Page({ params }: PageProps<'/users/[id]'>) {
   await connection()
-  const reads = new Reads()
   const id = idOf((await params).id)
-  const user = id === undefined ? null : await getUser(id, reads.next())
+  const user = id === undefined ? null : await getUser(id, noted())
   if (user === null) notFound()
   const [builds, liked, viewer] = await Promise.all([
-    getBuildsByUser(user.id, reads.next()),
-    getBuildsLikedByUser(user.id, reads.next()),
+    getBuildsByUser(user.id, noted()),
+    getBuildsLikedByUser(user.id, noted()),
     currentUser(),
   ])
   const isSelf = viewer?.id === user.id
@@ -38,7 +37,7 @@ export default async function Page({ params }: PageProps<'/users/[id]'>) {
         <h2 id="liked">Liked</h2>
         <BuildGrid builds={liked} nothing="None yet." />
       </section>
-      <ReadsOfPage reads={reads.all} />
+      <ReadsOfPage />
     </>
   )
 }

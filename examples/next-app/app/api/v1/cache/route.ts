@@ -1,6 +1,7 @@
 import type { Metrics } from 'tidecache'
 import { metrics } from 'tidecache/next'
 import { refusal } from '../../../../lib/admin'
+import { FEW_READS } from '../../../../lib/percentile'
 
 const REASONS = {
   401: 'an administrator’s token is required',
@@ -9,9 +10,6 @@ const REASONS = {
 }
 
 const NO_STORE = { 'Cache-Control': 'no-store' }
-
-/** Below this many reads a rate or a percentile says nothing. */
-const FEW_READS = 100
 
 /** p99 of the hits. Those in Redis decide with the others once they are more than one in a hundred. */
 function areHitsFast({ hits, redis, latency }: Metrics) {

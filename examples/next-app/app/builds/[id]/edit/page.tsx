@@ -2,6 +2,7 @@ import type { Metadata } from 'next'
 import { notFound, redirect } from 'next/navigation'
 import { connection } from 'next/server'
 import { BuildForm } from '../../../../components/build-form'
+import { namesOf } from '../../../../lib/filters'
 import { idOf } from '../../../../lib/input'
 import { ATTRIBUTES } from '../../../../lib/look'
 import { currentUser, mayChange } from '../../../../lib/session'
@@ -33,12 +34,7 @@ export default async function Page({ params }: PageProps<'/builds/[id]/edit'>) {
   return (
     <div className="narrow">
       <h1>Edit “{build.title}”</h1>
-      <BuildForm
-        action={updateBuild}
-        id={build.id}
-        values={valuesOf(build)}
-        classes={classes.map(({ name }) => name)}
-      />
+      <BuildForm action={updateBuild} id={build.id} values={valuesOf(build)} classes={namesOf(classes)} />
     </div>
   )
 }
