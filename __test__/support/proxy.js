@@ -5,6 +5,7 @@
 //   freeze   nothing is forwarded, nothing is closed, new connections are accepted and not answered: nobody hears of it
 //   heal     forwards again; what was sent while frozen arrives late, as after retransmission
 //   delay    every chunk takes that long, each way, in order
+//   throttle so many bytes per ms, each way
 
 const net = require('node:net')
 const { performance } = require('node:perf_hooks')
@@ -20,7 +21,7 @@ class Pipe {
   constructor(faults, from, to) {
     this.#faults = faults
     this.#to = to
-    from.on('data', (chunk) => this.#push(() => to.write(chunk)))
+    from.on('data', (chunk) => this.#push(() => to.write(chunk), chunk.length))
     from.on('end', () => this.#push(() => to.end()))
   }
 
@@ -38,9 +39,10 @@ class Pipe {
     }
   }
 
-  #push(deliver) {
+  #push(deliver, bytes = 0) {
+    const { delay, rate } = this.#faults
     const last = this.#queue.at(-1)?.due ?? 0
-    this.#queue.push({ due: Math.max(last, performance.now() + this.#faults.delay), deliver })
+    this.#queue.push({ due: Math.max(last, performance.now() + delay) + bytes / rate, deliver })
     this.pump()
   }
 }
@@ -104,7 +106,7 @@ class FaultyLink {
   accepted = 0
 
   constructor(target, port) {
-    this.#faults = { target, frozen: false, delay: 0 }
+    this.#faults = { target, frozen: false, delay: 0, rate: Number.POSITIVE_INFINITY }
     this.port = port
     this.url = `redis://127.0.0.1:${port}`
   }
@@ -128,9 +130,13 @@ class FaultyLink {
     this.#faults.delay = ms
   }
 
+  /** Lets so many bytes per millisecond through, each way, of what is sent from now on. */
+  throttle(rate) {
+    this.#faults.rate = rate
+  }
+
   async heal() {
-    this.#faults.frozen = false
-    this.#faults.delay = 0
+    Object.assign(this.#faults, { frozen: false, delay: 0, rate: Number.POSITIVE_INFINITY })
     for (const link of [...this.#links]) link.heal(this.#faults)
     if (this.#server === undefined) await this.listen()
   }

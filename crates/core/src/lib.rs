@@ -4,8 +4,8 @@
 //!
 //! 1. [`registry`] one engine per process and Redis · [`admin`] the operator's view, beside the engines
 //! 2. [`engine`] every decision: probe, lookup, lease, fill, set, invalidate, supervise, report
-//! 3. [`link`] what is known of the connection · [`shards`] what lives where · [`breaker`] · [`journal`] · [`versions`] · [`retry`] · [`loads`] ·
-//!    [`settling`]
+//! 3. [`endpoint`] what is known of a server · [`link`] and of the connection to it · [`shards`] what lives where ·
+//!    [`breaker`] · [`journal`] · [`versions`] · [`retry`] · [`loads`] · [`settling`]
 //! 4. [`redis`] sockets, scripts, sessions
 //! 5. [`hot`] the hottest entries · [`memory`] the memory tier · [`metrics`] · [`notice`] changes told to all handles
 //! 6. [`envelope`] an entry in Redis · [`epoch`] what still stands · [`freshness`] the rule
@@ -15,6 +15,7 @@ pub mod admin;
 pub mod breaker;
 pub mod clock;
 pub mod config;
+pub mod endpoint;
 pub mod engine;
 pub mod envelope;
 pub mod epoch;

@@ -5,6 +5,7 @@
 //! The supervisor (engine/supervise.rs) writes here; readers only look.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -97,6 +98,11 @@ impl Link {
     }
 
     #[must_use]
+    pub fn is_connecting(&self) -> bool {
+        matches!(*self.state.borrow(), LinkState::Connecting)
+    }
+
+    #[must_use]
     pub fn state(&self) -> LinkState {
         self.state.borrow().clone()
     }
@@ -115,6 +121,15 @@ impl Link {
         match &*self.state.borrow() {
             LinkState::Up(shards) if !shards.is_over() => Some(Arc::clone(shards)),
             _ => None,
+        }
+    }
+
+    /// What `ask` comes to; `None`: it is not waited for any longer, the breaker is open.
+    pub async fn unless_silent<T>(&self, ask: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            answer = ask => Some(answer),
+            () = self.breaker.opened() => None,
         }
     }
 
@@ -166,7 +181,7 @@ impl Link {
         !self.was_up.swap(true, SeqCst)
     }
 
-    /// An operation got no answer in time.
+    /// An operation got its answer too late.
     pub fn timed_out(&self) {
         if self.breaker.timeout() {
             self.wake.notify_one();
@@ -263,8 +278,8 @@ impl Link {
         let mut basis = self.basis.subscribe();
         while !self.is_coherent(now()) {
             self.wake.notify_one();
-            match timeout_at(until, basis.changed()).await {
-                Ok(Ok(())) => {}
+            match self.unless_silent(timeout_at(until, basis.changed())).await {
+                Some(Ok(Ok(()))) => {}
                 _ => return self.is_coherent(now()),
             }
         }

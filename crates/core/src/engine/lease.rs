@@ -88,7 +88,7 @@ impl Engine {
         let reads = pending.iter().zip(&tokens);
         let mut calls: Vec<ScriptCall> = reads.map(|(one, token)| self.read_or_take(one, token)).collect();
         calls.extend(names.iter().map(|name| self.tagget(*name)));
-        let mut answers = match shards.scripts(&calls, budget).await {
+        let mut answers = match self.unless_silent(shards.scripts(&calls, budget)).await {
             Ok(answers) => self.redis_answered(since.start, answers),
             Err(fault) => {
                 self.redis_failed(shards, &fault);
@@ -271,7 +271,10 @@ impl Engine {
         let wake = link.watch_lease(one.name);
         let mut seen: Option<Vec<u8>> = None;
         let mut may_track = true;
+        // No push comes over a link that is silent: only heartbeats tell that one from a loader that takes its time.
+        link.wake.notify_one();
         let waited = loop {
+            link.note_activity(self.now());
             // Tracking is one-shot, and every renewal pushes: so the lease is read, and tracked, again.
             let mut pipeline = redis::pipe();
             let tracked = home.coherence.is_some() && may_track;
@@ -318,6 +321,8 @@ impl Engine {
                 () = tokio::time::sleep(Duration::from_millis(pause)) => {}
                 () = tokio::time::sleep_until(one.wait_until) => break Waited::TimedOut,
                 () = home.ended() => break Waited::Unreachable,
+                // Its end would not be heard of.
+                () = link.breaker.opened() => break Waited::Unreachable,
             }
         };
         link.unwatch_lease(one.name, &wake);

@@ -3,6 +3,7 @@
 //! All that was asked in one tick goes to Redis as one pipeline of plain GETs (a script costs four times as
 //! much); versions that the table cannot vouch for follow in a second one. What is left goes to `lease`.
 
+use std::future::Future;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use redis::Value;
 use super::judge::{Opened, Since, Verdict};
 use super::{Engine, Read, Refreshing};
 use crate::clock::Instant;
+use crate::endpoint;
 use crate::epoch::Standing;
 use crate::freshness::Freshness;
 use crate::key::NameHash;
@@ -174,7 +176,11 @@ impl Engine {
         let mut budget = Budget::new(link.config.command_timeout);
 
         // 1. A session that may be trusted; at boot the first attempt to connect is waited for.
-        link.first_session(budget.until()).await;
+        link.unless_silent(link.first_session(budget.until())).await;
+        if link.is_connecting() {
+            // Who comes later does not wait for it again.
+            endpoint::is_silent(link);
+        }
         let Some(shards) = self.trusted_shards() else {
             let rest = self.answer_from_memory(pending, answer);
             return self.load_without_redis(rest, answer);
@@ -185,6 +191,16 @@ impl Engine {
             link.prove(|| self.now(), budget.until()).await;
         }
         let rest = self.answer_from_memory(pending, answer);
+        if rest.is_empty() {
+            return;
+        }
+        if budget.is_over() {
+            // The heartbeat took all of it; whether Redis is silent, it tells itself.
+            link.timed_out();
+        }
+        if budget.is_over() || link.breaker.is_open() {
+            return self.load_without_redis(rest, answer);
+        }
 
         // 3. Plain GETs; a forced load does not look.
         let (mut misses, look): (Vec<_>, Vec<_>) = rest.into_iter().partition(|one| one.kind == Some(LoadKind::Force));
@@ -283,7 +299,7 @@ impl Engine {
             return Err(pending);
         }
         let keys = pending.iter().map(|one| self.keys.entry(one.name));
-        let replies = match shards.gets(keys, budget).await {
+        let replies = match self.unless_silent(shards.gets(keys, budget)).await {
             Ok(answers) => self.redis_answered(since.start, answers.values),
             Err(fault) => {
                 self.redis_failed(shards, &fault);
@@ -310,7 +326,7 @@ impl Engine {
             return Err(pending);
         }
         let opened: Vec<Opened<'_>> = replies.iter().map(Opened::new).collect();
-        let versions = match self.current_versions(&opened, shards, budget).await {
+        let versions = match self.unless_silent(self.current_versions(&opened, shards, budget)).await {
             Ok(versions) => versions,
             Err(fault) => {
                 self.redis_failed(shards, &fault);
@@ -411,6 +427,14 @@ impl Engine {
 
     // --- Redis's health, as seen by operations ------------------------------------------------------------
 
+    /// A question that a caller waits for: not longer than until somebody has found that Redis is silent.
+    pub(super) async fn unless_silent<T>(&self, ask: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+        match &self.link {
+            Some(link) => link.unless_silent(ask).await.unwrap_or(Err(Fault::Silent)),
+            None => ask.await,
+        }
+    }
+
     pub(super) fn redis_answered<T>(&self, sent: Instant, replies: T) -> T {
         if let Some(link) = &self.link {
             link.breaker.success();
@@ -423,6 +447,7 @@ impl Engine {
         self.metrics.redis_errors.add(1);
         match (fault, &self.link) {
             (Fault::Timeout, Some(link)) => link.timed_out(),
+            (Fault::Silent, Some(link)) => endpoint::is_silent(link),
             _ => shards.failed(fault),
         }
     }

@@ -30,6 +30,7 @@ pub use write::SetRequest;
 
 use crate::clock::{Clock, Instant, MS};
 use crate::config::Config;
+use crate::endpoint;
 use crate::envelope::EntryId;
 use crate::epoch::{Epochs, Slot, Standing};
 use crate::journal::{Journal, Order};
@@ -184,6 +185,7 @@ impl Engine {
     fn link(&self) -> Option<&Arc<Link>> {
         let link = self.link.as_ref()?;
         if !self.closed.load(SeqCst) && link.start() {
+            endpoint::join(link);
             self.runtime.spawn(supervise::run(self.myself.clone()));
         }
         Some(link)
@@ -317,6 +319,7 @@ impl Engine {
             memory.clear();
         }
         if let Some(link) = &self.link {
+            endpoint::leave(link);
             if let Some(shards) = link.shards() {
                 shards.give_up();
             }

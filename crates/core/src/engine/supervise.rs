@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use super::judge::{bytes_of, Since};
 use super::Engine;
 use crate::config::RedisConfig;
+use crate::endpoint;
 use crate::key::Kind;
 use crate::link::{Link, LinkState};
 use crate::notice::Change;
@@ -69,7 +70,8 @@ async fn pause(engine: &Weak<Engine>, failures: u32) {
 
 /// Keeps a session proven until it is over; tells why it is.
 async fn live(engine: &Weak<Engine>, session: &Arc<Session>, shards: &Arc<Shards>) -> &'static str {
-    let mut silence = Silence::default();
+    // Of each connection: either may be the one that is dead.
+    let (mut of_data, mut of_heartbeats) = (Silence::default(), Silence::default());
     loop {
         let Some(this) = engine.upgrade().filter(|e| !e.is_closed()) else {
             return CLOSED;
@@ -84,7 +86,7 @@ async fn live(engine: &Weak<Engine>, session: &Arc<Session>, shards: &Arc<Shards
         if link.breaker.is_open() {
             let alive = this.probe_redis(link, session, shards).await;
             this.tell_breaker(link);
-            if silence.heard(alive, session.data.arrived()) >= SILENCE {
+            if of_data.heard(alive, session.data.arrived()) >= SILENCE {
                 return UNANSWERED;
             }
             if !alive {
@@ -96,11 +98,15 @@ async fn live(engine: &Weak<Engine>, session: &Arc<Session>, shards: &Arc<Shards
         let undrained = this.drain(shards).await.is_err();
         // 3. A heartbeat, while somebody reads.
         if link.is_active(this.now()) {
-            let alive = this.beat(link, session).await.is_ok();
-            if !alive {
+            let heard = session.data.arrived();
+            let beaten = this.beat(link, session).await;
+            if beaten.is_err() {
                 link.set_suspect(true);
             }
-            if silence.heard(alive, session.heartbeats().arrived()) >= SILENCE {
+            if beaten == Err(Fault::Silent) && session.data.arrived() == heard {
+                endpoint::is_silent(link);
+            }
+            if of_heartbeats.heard(beaten.is_ok(), session.heartbeats().arrived()) >= SILENCE {
                 return UNANSWERED;
             }
         } else if this.news.is_due() {
@@ -204,7 +210,7 @@ impl Engine {
             }
             Err(fault) => {
                 self.metrics.redis_errors.add(1);
-                if *fault != Fault::Timeout {
+                if !matches!(fault, Fault::Timeout | Fault::Silent) {
                     session.give_up();
                 }
             }

@@ -4,8 +4,10 @@ use redis::{RedisError, ServerError, Value};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// No answer in time.
+    /// No answer in time, though bytes arrived, or after too short a wait to tell.
     Timeout,
+    /// No answer, and not a byte: nobody is there.
+    Silent,
     /// The connection is gone.
     Disconnected(String),
     /// The server cannot serve now (LOADING, MASTERDOWN, NOAUTH, READONLY …): the session is given up.
@@ -17,7 +19,7 @@ pub enum Fault {
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Timeout => f.write_str("Redis did not answer in time"),
+            Self::Timeout | Self::Silent => f.write_str("Redis did not answer in time"),
             Self::Disconnected(why) => write!(f, "no connection to Redis: {why}"),
             Self::Unfit(why) => write!(f, "Redis cannot serve now: {why}"),
             Self::Refused(why) => write!(f, "Redis refused a command: {why}"),

@@ -37,14 +37,23 @@ impl Budget {
         self.until
     }
 
-    /// Another step if bytes arrived; `false`: the time is up.
-    fn renew(&mut self, progress: bool) -> bool {
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        Instant::now() >= self.until
+    }
+
+    /// Another step if bytes arrived.
+    ///
+    /// # Errors
+    /// The time is up: [`Fault::Silent`] when nothing came for at least half a step, in which a server that is there answers.
+    fn renew(&mut self, progress: bool, since: Instant) -> Result<(), Fault> {
         let now = Instant::now();
-        if !progress || now >= self.last {
-            return false;
+        if progress && now < self.last {
+            self.until = (now + self.step).min(self.last);
+            return Ok(());
         }
-        self.until = (now + self.step).min(self.last);
-        true
+        let is_silent = !progress && now.duration_since(since) * 2 >= self.step;
+        Err(if is_silent { Fault::Silent } else { Fault::Timeout })
     }
 }
 
@@ -74,7 +83,7 @@ impl Wire {
     /// Sends a pipeline and waits for all replies. Replies that are errors come as values.
     ///
     /// # Errors
-    /// [`Fault::Timeout`] after the budget without progress (the commands may still run later),
+    /// [`Fault::Timeout`] or [`Fault::Silent`] after the budget without progress (the commands may still run later),
     /// [`Fault::Disconnected`].
     pub async fn send(&self, pipeline: &Pipeline, budget: &mut Budget) -> Result<Vec<Value>, Fault> {
         if pipeline.is_empty() {
@@ -84,11 +93,10 @@ impl Wire {
         let reply = connection.send_packed_commands(pipeline, 0, pipeline.len());
         tokio::pin!(reply);
         loop {
-            let seen = self.arrived();
+            let (seen, since) = (self.arrived(), Instant::now());
             match timeout_at(budget.until(), &mut reply).await {
                 Ok(result) => return result.map_err(Fault::from),
-                Err(_) if budget.renew(self.arrived() != seen) => {}
-                Err(_) => return Err(Fault::Timeout),
+                Err(_) => budget.renew(self.arrived() != seen, since)?,
             }
         }
     }
