@@ -252,6 +252,22 @@ export interface RedisOptions {
    * @default 'auto'
    */
   coherence?: 'auto' | 'tracking' | 'none' | undefined
+  /**
+   * In place of `url`: the Sentinels as 'host' or 'host:port' (26379). Needs `sentinel`. In a URL:
+   * `redis+sentinel://host:port,host:port/db?master=name`, with the master's credentials before the hosts.
+   */
+  nodes?: readonly string[] | undefined
+  /** Of the Sentinels that watch over the master. `username` and `password` of {@link RedisOptions} are the master's. */
+  sentinel?: SentinelOptions | undefined
+}
+
+export interface SentinelOptions {
+  /** What the Sentinels call the master. @default the `master` of the URL's query */
+  master?: string | undefined
+  /** For the Sentinels themselves. @default none */
+  username?: string | undefined
+  /** For the Sentinels themselves. Never shown. @default none */
+  password?: string | undefined
 }
 
 /** PEM contents, not paths. */

@@ -144,7 +144,7 @@ test('options at the limits are accepted', async (t) => {
 const REDIS = 'redis://127.0.0.1'
 const BYTES = 'an integer number of bytes from 65536 (64 KiB)'
 const CACHE_OPTIONS = [
-  ['http://localhost', 'redis', 'must be a URL with scheme redis://, rediss:// or unix://'],
+  ['http://localhost', 'redis', 'must be a URL with scheme redis://, rediss://, unix:// or redis+sentinel://'],
   ['localhost:6379', 'redis', 'must be a URL'],
   [7, 'redis', 'got number'],
   [true, 'redis', 'false for memory only'],
@@ -158,9 +158,15 @@ const CACHE_OPTIONS = [
   [{ url: REDIS, coherence: 'yes' }, 'redis.coherence', "must be 'auto' or 'tracking' or 'none'; got 'yes'"],
   [{ url: REDIS, db: -1 }, 'redis.db', 'an integer from 0 to 2147483647; got -1'],
   [{ url: REDIS, tls: 'yes' }, 'redis.tls', 'must be true, false or an object'],
-  [{ url: REDIS, nodes: [] }, 'redis.nodes', 'not supported yet'],
+  [{ url: REDIS, nodes: ['h'] }, 'redis.nodes', 'cannot be given together'],
+  [{ nodes: [] }, 'redis.nodes', "a list of 'host:port', not an empty one"],
+  [{ nodes: ['h'] }, 'redis.nodes', 'needs redis.sentinel'],
+  [{ nodes: ['h/1'], sentinel: { master: 'm' } }, 'redis.nodes[0]', "'host' or 'host:port'; got 'h/1'"],
+  [{ nodes: ['h'], sentinel: { master: 7 } }, 'redis.sentinel.master', 'the name that the Sentinels have'],
+  [{ nodes: ['h'], sentinel: { name: 'm' } }, 'redis.sentinel.name', 'allowed: master, username, password'],
+  [{ url: REDIS, sentinel: { master: 'm' } }, 'redis.sentinel', 'needs the Sentinels'],
   ['redis+cluster://localhost', 'redis', 'not supported yet'],
-  ['redis+sentinel://localhost', 'redis', 'not supported yet'],
+  ['redis+sentinel://localhost', 'redis.sentinel.master', '?master=name'],
 ].map(([redis, ...texts]) => [{ redis }, ...texts])
 const OTHERS = [
   [{ namespace: '' }, 'namespace', '1 to 64 characters', "got ''"],

@@ -2,18 +2,18 @@
 // `tidecache doctor` on servers that differ: what it says of each is what an application then finds.
 
 const assert = require('node:assert/strict')
-const { execFileSync, spawn, spawnSync } = require('node:child_process')
+const { execFileSync, spawnSync } = require('node:child_process')
 const { mkdtempSync, writeFileSync } = require('node:fs')
 const { tmpdir } = require('node:os')
 const { join } = require('node:path')
 const { test } = require('node:test')
 const { runCli } = require('./support/cli.js')
-const { eventually, freshNamespace } = require('./support/kit.js')
+const { freshNamespace } = require('./support/kit.js')
 const { freePort } = require('../scripts/lib/ports.js')
 const { useProxy } = require('./support/proxy.js')
-const { adopt, adoptFolder } = require('./support/reaper.js')
-const { serverCommand, useRedis } = require('./support/redis.js')
-const { connect } = require('./support/resp.js')
+const { adoptFolder } = require('./support/reaper.js')
+const { useRedis } = require('./support/redis.js')
+const { useSentinels } = require('./support/sentinel.js')
 
 const NO_OPENSSL = spawnSync('openssl', ['version']).status === 0 ? false : 'needs openssl'
 const BOUNDED = ['--maxmemory', '64mb', '--maxmemory-policy', 'allkeys-lru']
@@ -182,18 +182,20 @@ test('a cluster: not supported yet, said plainly', async (t) => {
   assert.equal(told.check.commands, undefined, 'no ACL rule that would not help')
 })
 
-test('a Sentinel: not supported yet, said plainly', async (t) => {
-  const conf = join(adoptFolder(mkdtempSync(join(tmpdir(), 'tidecache-sentinel-'))), 'sentinel.conf')
-  const port = await freePort()
-  writeFileSync(conf, `port ${port}\nsentinel monitor shop 127.0.0.1 1 1\n`)
-  const sentinel = adopt(spawn(serverCommand(), [conf, '--sentinel'], { stdio: 'ignore' }))
-  t.after(() => sentinel.kill('SIGKILL'))
-  await eventually(async () => (await connect(port).catch(() => undefined))?.command('PING'), 10_000)
+test('Sentinels: the master behind them is examined; one alone, or a wrong name, is said plainly', async (t) => {
+  const { url, sentinels } = await useSentinels(t)
 
-  const told = await examine(`redis://127.0.0.1:${port}`)
+  const told = await examine(url)
+  assert.deepEqual([told.code, told.mode], [0, await lived(url)])
+  assert.equal(told.check.topology.says, 'one master, 1 replica, watched by 3 Sentinels')
 
-  assert.deepEqual([told.code, told.mode], [1, 'memory-only'])
-  assert.equal(told.because, 'a Sentinel, not a Redis')
+  const alone = await examine(`redis://127.0.0.1:${sentinels[0].port}`)
+  assert.deepEqual([alone.code, alone.mode], [1, 'memory-only'])
+  assert.equal(alone.because, 'a Sentinel, not a Redis')
+
+  const wrong = await examine(url.replace('master=m', 'master=nobody'))
+  assert.deepEqual([wrong.code, wrong.mode], [1, 'memory-only'])
+  assert.match(wrong.because, /^the Sentinels tell of no master: .*No such master/)
 })
 
 test('TLS: whom to trust, and which name', { skip: NO_OPENSSL }, async (t) => {

@@ -92,9 +92,59 @@ test('Redis options have their defaults and ranges', () => {
     [{ password: 42 }, /^redis\.password must be a non-empty string$/],
     [{ pasword: 'x' }, /unknown option 'redis\.pasword' \(did you mean 'password'\?\); allowed: url, username/],
     [{ host: 'h' }, /unknown option 'redis\.host'/],
-    [{ nodes: [] }, /option 'redis\.nodes' is not supported yet/],
+    [{ nodes: ['h'] }, /^redis\.url and redis\.nodes cannot be given together$/],
+    [{ sentinel: { master: 'm' } }, /^redis\.sentinel needs the Sentinels: redis\.nodes, or a URL/],
   ]) {
     refuses(() => redisOf({ url: 'redis://h', ...options }), message)
+  }
+})
+
+test('Sentinels are given by a URL or by nodes', () => {
+  const of = (value) => {
+    const { url, host, port, username, password, db, sentinels } = redisOf(value)
+    return { url, host, port, username, password, db, sentinels }
+  }
+  const sentinels = {
+    nodes: [
+      { host: 'a', port: 26379 },
+      { host: '::1', port: 7 },
+    ],
+    master: 'm',
+    username: null,
+    password: null,
+  }
+  const place = { url: 'redis+sentinel://a:26379,[::1]:7/2?master=m', host: 'a', port: 26379, db: 2, sentinels }
+
+  assert.deepEqual(of('redis+sentinel://u:p%40@A,[::1]:7/2?master=m'), { ...place, username: 'u', password: 'p@' })
+  const nodes = ['a', '[::1]:7']
+  const sentinel = { master: 'm', password: 's' }
+  assert.deepEqual(of({ nodes, db: 2, sentinel }), {
+    ...place,
+    username: null,
+    password: null,
+    sentinels: { ...sentinels, password: 's' },
+  })
+  assert.match(redisOf('rediss+sentinel://a?master=m').url, /^rediss\+sentinel:/)
+  assert.ok(
+    !inspect(redisOf({ nodes, sentinel: { master: 'm', password: 'hunter2' } }), { depth: 9 }).includes('hunter2'),
+  )
+
+  for (const [options, message] of [
+    [{ nodes: [] }, /^redis\.nodes must be a list of 'host:port', not an empty one; got \[\]/],
+    [{ nodes: 'a:1' }, /^redis\.nodes must be a list/],
+    [{ nodes: ['a'] }, /^redis\.nodes needs redis\.sentinel/],
+    [{ nodes: ['a', 'u@b'], sentinel: { master: 'm' } }, /^redis\.nodes\[1\] must be 'host' or 'host:port'; got 'u@b'/],
+    [{ nodes: ['a:x'], sentinel: { master: 'm' } }, /^redis\.nodes\[0\] must be a URL/],
+    [{ nodes: ['a'], sentinel: {} }, /^redis\.sentinel\.master must be the name/],
+    [{ nodes: ['a'], sentinel: 'm' }, /^redis\.sentinel must be an object with master, username, password/],
+    [{ nodes: ['a'], sentinel: { master: 'm', user: 'x' } }, /unknown option 'redis\.sentinel\.user'/],
+    [
+      { nodes: ['a'], sentinel: { master: 'm', password: '' } },
+      /^redis\.sentinel\.password must be a non-empty string$/,
+    ],
+    [{ url: 'redis+sentinel://a,,b?master=m' }, /^redis\.url must name the Sentinels as host:port,host:port/],
+  ]) {
+    refuses(() => redisOf(options), message)
   }
 })
 
@@ -117,7 +167,9 @@ test('a bad URL is refused without showing a password', () => {
     'redis://h/0?auth=x@hunter2',
     'unix://u:hunter2@/s',
     'unix://relative/s',
-    'redis+sentinel://u:hunter2@h',
+    'redis+sentinel://u:hunter2@h,?master=m',
+    'redis+sentinel://u:hunter2@h:0?master=m',
+    'redis+sentinel://u:hunter2@h,i:0?master=m',
     'redis+cluster://u:hunter2@h',
     'memcached://h',
     '',
@@ -132,8 +184,11 @@ test('a bad URL is refused without showing a password', () => {
     }
   }
   refuses(() => redisOf('redis+cluster://h'), /redis\+cluster:, which is not supported yet/)
-  refuses(() => redisOf('redis+sentinel://h'), /redis\+sentinel:, which is not supported yet/)
-  refuses(() => redisOf('http://h'), /redis:\/\/, rediss:\/\/ or unix:\/\/; got 'http:\/\/h'/)
+  refuses(
+    () => redisOf('redis+sentinel://h'),
+    /redis\.sentinel\.master must be the name .* the URL must end in \?master=name/,
+  )
+  refuses(() => redisOf('http://h'), /redis:\/\/, rediss:\/\/, unix:\/\/ or redis\+sentinel:\/\/; got 'http:\/\/h'/)
   for (const value of [true, 5, null, ['redis://u:hunter2@h'], new URL('redis://u:hunter2@h')]) {
     refuses(() => redisOf(value), /^redis must be a URL .*or false for memory only; got (boolean|number|null|object)$/)
   }

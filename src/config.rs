@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use napi_derive::napi;
-use tidecache_core::config::{Address, CoherenceMode, Config, RedisConfig, Tls};
+use tidecache_core::config::{Address, CoherenceMode, Config, RedisConfig, Sentinels, Tls};
 
 /// What an engine is made from. Durations in ms.
 #[napi(object)]
@@ -34,6 +34,23 @@ pub struct RedisOptions {
     /// -1: to the end of the ttl.
     pub isolated: f64,
     pub coherence: String,
+    pub sentinels: Option<SentinelOptions>,
+}
+
+/// Who says where the master is.
+#[napi(object)]
+pub struct SentinelOptions {
+    pub nodes: Vec<NodeOptions>,
+    /// What they call it.
+    pub master: String,
+    pub username: Option<String>,
+    pub password: Option<String>,
+}
+
+#[napi(object)]
+pub struct NodeOptions {
+    pub host: String,
+    pub port: u16,
 }
 
 /// PEM texts.
@@ -63,11 +80,12 @@ impl From<EngineOptions> for Config {
 impl From<RedisOptions> for RedisConfig {
     fn from(options: RedisOptions) -> Self {
         let host = options.host.unwrap_or_else(|| "localhost".to_owned());
+        let own_name = if options.sentinels.is_some() { "" } else { &host };
         let tls = options.tls.map(|tls| Tls {
             ca: tls.ca.unwrap_or_default(),
             cert: tls.cert.unwrap_or_default(),
             key: tls.key.unwrap_or_default(),
-            server_name: tls.servername.unwrap_or_else(|| host.clone()),
+            server_name: tls.servername.unwrap_or_else(|| own_name.to_owned()),
             verify: tls.reject_unauthorized,
         });
         let address = match options.path {
@@ -92,6 +110,12 @@ impl From<RedisOptions> for RedisConfig {
                 "none" => CoherenceMode::None,
                 _ => CoherenceMode::Auto,
             },
+            sentinels: options.sentinels.map(|sentinels| Sentinels {
+                nodes: sentinels.nodes.into_iter().map(|node| (node.host, node.port)).collect(),
+                master: sentinels.master,
+                username: sentinels.username,
+                password: sentinels.password,
+            }),
         }
     }
 }

@@ -19,7 +19,7 @@ function version({ server }) {
   })
 }
 
-function topology({ server }) {
+function topology({ server, endpoint, unlocated }) {
   if (server.isCluster || server.mode === 'cluster') {
     return problem('topology', 'Redis Cluster', {
       consequence: 'Not supported yet: tidecache works with one master.',
@@ -27,9 +27,10 @@ function topology({ server }) {
     })
   }
   if (server.mode === 'sentinel') {
+    if (unlocated !== null) return problem('topology', `the Sentinels tell of no master: ${unlocated}`)
     return problem('topology', 'a Sentinel, not a Redis', {
-      consequence: 'Sentinel is not supported yet: nothing follows a failover.',
-      mend: ["give the master's own address, or a name that follows it"],
+      consequence: 'Redis is not used: a Sentinel only tells where the master is.',
+      mend: ['redis+sentinel://host:port,host:port/?master=name'],
     })
   }
   if (server.role !== 'master') {
@@ -43,7 +44,11 @@ function topology({ server }) {
       consequence: 'A restart or a failover could not be noticed, so Redis is not used.',
     })
   }
-  return ok('topology', `one master, ${server.replicas > 0 ? plural(server.replicas, 'replica') : 'no replica'}`)
+  const watched = endpoint.sentinels > 0 ? `, watched by ${plural(endpoint.sentinels, 'Sentinel')}` : ''
+  return ok(
+    'topology',
+    `one master, ${server.replicas > 0 ? plural(server.replicas, 'replica') : 'no replica'}${watched}`,
+  )
 }
 
 const SET_POLICY = 'CONFIG SET maxmemory-policy allkeys-lru'

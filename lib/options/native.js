@@ -3,8 +3,13 @@
 
 const { CacheConfigError } = require('../errors.js')
 
+const given = (value) => (value === null ? undefined : value)
+
+function sentinelsFor({ nodes, master, username, password }) {
+  return { nodes, master, username: given(username), password: given(password) }
+}
+
 function nativeRedis(redis) {
-  const given = (value) => (value === null ? undefined : value)
   const { tls } = redis
   return {
     host: given(redis.host),
@@ -28,6 +33,7 @@ function nativeRedis(redis) {
     maxUnverified: redis.maxUnverified,
     isolated: redis.isolated,
     coherence: redis.coherence,
+    sentinels: redis.sentinels === null ? undefined : sentinelsFor(redis.sentinels),
   }
 }
 

@@ -1,14 +1,14 @@
 'use strict'
 // Where Redis is and how it is spoken to: a URL or RedisOptions, with REDIS_URL and REDIS_TLS_ENABLED behind them.
 //
-// Credentials leave the URL here and are kept apart, where `util.inspect` and JSON do not show them. An error of the
-// URL parser is never a `cause`: it carries the whole text. TLS is only ever added, never taken away, by the
-// environment.
+// Credentials are kept apart, where `util.inspect` and JSON do not show them. TLS is only ever added, never taken away, by
+// the environment.
 
 const { inspect, types } = require('node:util')
-const { CacheConfigError, redact } = require('../errors.js')
+const { CacheConfigError } = require('../errors.js')
 const { toMs, WINDOW, TIMEOUT } = require('../duration.js')
 const { refuse, isObject, checkNames, checkOneOf, envText, envSwitch } = require('./check.js')
+const { DB_MAX, SCHEMES, endpointOf, nodeOf } = require('./url.js')
 
 const NAMES = [
   'url',
@@ -21,82 +21,13 @@ const NAMES = [
   'maxUnverified',
   'isolated',
   'coherence',
+  'nodes',
+  'sentinel',
 ]
-const LATER = ['nodes', 'sentinel', 'maxEntryBytes', 'integrityKey', 'compression']
+const LATER = ['maxEntryBytes', 'integrityKey', 'compression']
+const SENTINEL_NAMES = ['master', 'username', 'password']
 const TLS_NAMES = ['ca', 'cert', 'key', 'servername', 'rejectUnauthorized']
 const COHERENCE = ['auto', 'tracking', 'none']
-const SCHEMES = 'redis://, rediss:// or unix://'
-const SCHEMES_LATER = ['redis+sentinel:', 'redis+cluster:', 'rediss+sentinel:', 'rediss+cluster:']
-const DB_MAX = 2_147_483_647
-const PORT = 6379
-
-function refuseUrl(name, text, why) {
-  throw new CacheConfigError(`${name} ${why}; got '${redact(text).slice(0, 60)}'`)
-}
-
-function parseUrl(text, name) {
-  let url
-  try {
-    url = new URL(text)
-  } catch {
-    refuseUrl(name, text, `must be a URL with ${SCHEMES} (write special characters of a password as %40, %2F …)`)
-  }
-  const { protocol } = url
-  if (SCHEMES_LATER.includes(protocol)) refuseUrl(name, text, `has scheme ${protocol}, which is not supported yet`)
-  if (!/^(?:rediss?:\/\/|unix:)/i.test(text)) refuseUrl(name, text, `must be a URL with scheme ${SCHEMES}`)
-  // An unescaped '#' or '?' in a password would otherwise name another host.
-  if (url.hash !== '' || url.search.includes('@')) {
-    refuseUrl(name, text, "must have no fragment and no '@' in its query (write '#' and '?' of a password as %23, %3F)")
-  }
-  return url
-}
-
-function unescaped(text, name) {
-  try {
-    return text === '' ? null : decodeURIComponent(text)
-  } catch {
-    throw new CacheConfigError(`${name} has credentials that are not percent-encoded (write '%' as %25)`)
-  }
-}
-
-function dbOf(digits, name, text) {
-  if (/^\d{1,10}$/.test(digits) && Number(digits) <= DB_MAX) return Number(digits)
-  return refuseUrl(name, text, `must name its database by a number from 0 to ${DB_MAX}`)
-}
-
-/** Only `db` means something here; other parameters are other clients' and change nothing, credentials excepted. */
-function queryDb(url, name, text) {
-  for (const key of url.searchParams.keys()) {
-    if (/^(?:user(?:name)?|pass(?:word)?|auth)$/i.test(key)) {
-      refuseUrl(name, text, 'must not carry credentials in its query (give redis.username and redis.password)')
-    }
-  }
-  const db = url.searchParams.get('db')
-  return db === null ? null : dbOf(db, name, text)
-}
-
-function unixEndpoint(url, name, text) {
-  if (url.host !== '' || url.pathname.length < 2) refuseUrl(name, text, 'must be unix:///path/of/the/socket')
-  const path = unescaped(url.pathname, name)
-  return { scheme: 'unix', host: null, port: null, path, username: null, password: null, db: queryDb(url, name, text) }
-}
-
-function tcpEndpoint(url, name, text) {
-  const port = url.port === '' ? PORT : Number(url.port)
-  if (port === 0) refuseUrl(name, text, 'must have a port from 1 to 65535')
-  const inPath = url.pathname.replace(/^\//, '')
-  const fromQuery = queryDb(url, name, text)
-  return {
-    scheme: url.protocol.slice(0, -1),
-    host: url.hostname === '' ? 'localhost' : url.hostname.replace(/^\[|\]$/g, '').toLowerCase(),
-    port,
-    path: null,
-    username: unescaped(url.username, name),
-    password: unescaped(url.password, name),
-    db: inPath === '' ? fromQuery : dbOf(inPath, name, text),
-  }
-}
-
 /** PEM text of `ca`, `cert` or `key`; never shown. */
 function pem(value, name) {
   if (value === undefined) return null
@@ -154,10 +85,49 @@ function dbNumber(value, fromUrl) {
   return fine ? value : refuse('redis.db', value, `an integer from 0 to ${DB_MAX}`)
 }
 
+/** Sentinels: from the URL or `nodes`, with what they call the master and credentials of their own. null: there are none. */
+function sentinelsOf({ nodes, sentinel }, where) {
+  if (sentinel === undefined && where.nodes === undefined) return null
+  const options = sentinel ?? {}
+  if (!isObject(options)) refuse('redis.sentinel', sentinel, `an object with ${SENTINEL_NAMES.join(', ')}`)
+  checkNames(options, SENTINEL_NAMES, { prefix: 'redis.sentinel.' })
+  if (where.nodes === undefined) {
+    throw new CacheConfigError(
+      'redis.sentinel needs the Sentinels: redis.nodes, or a URL redis+sentinel://host:port,host:port',
+    )
+  }
+  const master = options.master ?? where.master
+  if (typeof master !== 'string' || master === '') {
+    const from = nodes === undefined ? ', or the URL must end in ?master=name' : ''
+    throw new CacheConfigError(`redis.sentinel.master must be the name that the Sentinels have for the master${from}`)
+  }
+  return {
+    nodes: where.nodes,
+    master,
+    username: credential(options.username, 'redis.sentinel.username', null),
+    password: credential(options.password, 'redis.sentinel.password', null),
+  }
+}
+
+/** Where `nodes` are, in place of a URL. */
+function endpointOfNodes(nodes, sentinel) {
+  if (!Array.isArray(nodes) || nodes.length === 0)
+    refuse('redis.nodes', nodes, "a list of 'host:port', not an empty one")
+  if (sentinel === undefined) {
+    throw new CacheConfigError('redis.nodes needs redis.sentinel, { master }; nodes of a cluster are not supported yet')
+  }
+  const found = nodes.map((node, n) => nodeOf(node, `redis.nodes[${n}]`))
+  const none = { path: null, username: null, password: null, db: null, master: null }
+  return { scheme: 'redis', ...found[0], ...none, nodes: found }
+}
+
 /** The URL without credentials, the same for the same place: what may be shown. */
-function plainUrl({ host, port, path }, db, tls) {
+function plainUrl({ host, port, path }, db, tls, sentinels) {
   if (path !== null) return `unix://${encodeURI(path)}?db=${db}`
-  return `${tls === null ? 'redis' : 'rediss'}://${host.includes(':') ? `[${host}]` : host}:${port}/${db}`
+  const place = (node) => `${node.host.includes(':') ? `[${node.host}]` : node.host}:${node.port}`
+  const scheme = tls === null ? 'redis' : 'rediss'
+  if (sentinels === null) return `${scheme}://${place({ host, port })}/${db}`
+  return `${scheme}+sentinel://${sentinels.nodes.map(place).join(',')}/${db}?master=${encodeURIComponent(sentinels.master)}`
 }
 
 /** `username`, `password` and TLS keys stay out of `util.inspect` and JSON, which end up in logs. */
@@ -167,6 +137,11 @@ function guarded(redis) {
     ...redis,
     username: hide(redis.username),
     password: hide(redis.password),
+    sentinels: redis.sentinels && {
+      ...redis.sentinels,
+      username: hide(redis.sentinels.username),
+      password: hide(redis.sentinels.password),
+    },
     tls: redis.tls === null ? null : { ...redis.tls, key: hide(redis.tls.key) },
   })
   Object.defineProperty(redis, inspect.custom, { value: view })
@@ -180,7 +155,11 @@ function source(value, env) {
   if (value === undefined || (isObject(value) && !isUrl)) {
     const options = value ?? {}
     checkNames(options, NAMES, { prefix: 'redis.', later: LATER })
+    if (options.url !== undefined && options.nodes !== undefined) {
+      throw new CacheConfigError('redis.url and redis.nodes cannot be given together')
+    }
     if (options.url !== undefined) return { options, text: options.url, name: 'redis.url' }
+    if (options.nodes !== undefined) return { options }
     return { options, text: envText(env, 'REDIS_URL'), name: 'REDIS_URL' }
   }
   return { options: {}, text: value, name: 'redis' }
@@ -222,16 +201,18 @@ function redisOptions(value, env) {
   if (value === false) return null
   const { options, text, name } = source(value, env)
   const how = linkOf(options)
-  if (text === undefined || isNextBuild(env)) return null
-  if (typeof text !== 'string' || text === '') refuseKind(text, name)
-  const url = parseUrl(text, name)
-  const where = url.protocol === 'unix:' ? unixEndpoint(url, name, text) : tcpEndpoint(url, name, text)
+  const { nodes, sentinel } = options
+  if ((text === undefined && nodes === undefined) || isNextBuild(env)) return null
+  if (nodes === undefined && (typeof text !== 'string' || text === '')) refuseKind(text, name)
+  const where = nodes === undefined ? endpointOf(text, name) : endpointOfNodes(nodes, sentinel)
   const { host, port, path } = where
+  const sentinels = sentinelsOf(options, where)
   const tls = tlsOf(options.tls, where.scheme, env)
   const username = credential(options.username, 'redis.username', where.username)
   const password = credential(options.password, 'redis.password', where.password)
   const db = dbNumber(options.db, where.db)
-  return guarded({ url: plainUrl(where, db, tls), host, port, path, username, password, db, tls, ...how })
+  const url = plainUrl(where, db, tls, sentinels)
+  return guarded({ url, host, port, path, username, password, db, tls, sentinels, ...how })
 }
 
 module.exports = { redisOptions }

@@ -26,6 +26,55 @@ pub struct RedisConfig {
     /// How long memory is served while the link is known to be down; `None`: to the end of its ttl.
     pub isolated: Option<Duration>,
     pub coherence: CoherenceMode,
+    /// Who says where the master is; `address` is then one of theirs.
+    pub sentinels: Option<Sentinels>,
+}
+
+impl RedisConfig {
+    /// As `metrics` names it.
+    #[must_use]
+    pub fn topology(&self) -> &'static str {
+        match self.sentinels {
+            Some(_) => "sentinel",
+            None => "standalone",
+        }
+    }
+
+    /// The same for the same place, however it is written: a server, or the master of some Sentinels, whatever it is now.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        if let Some(Sentinels { nodes, master, .. }) = &self.sentinels {
+            let mut nodes: Vec<String> = nodes.iter().map(|(host, port)| format!("{host}:{port}")).collect();
+            nodes.sort_unstable();
+            return format!("{master}@{}", nodes.join(","));
+        }
+        match &self.address {
+            Address::Tcp { host, port, .. } => format!("{}:{port}", host.to_ascii_lowercase()),
+            Address::Unix(path) => path.clone(),
+        }
+    }
+}
+
+/// The Sentinels that watch over a master.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Sentinels {
+    /// Host and port of each.
+    pub nodes: Vec<(String, u16)>,
+    /// What they call the master.
+    pub master: String,
+    /// Their own credentials; those of [`RedisConfig`] are the master's.
+    pub username: Option<String>,
+    pub password: Option<String>,
+}
+
+/// Shows everything but secrets.
+impl std::fmt::Debug for Sentinels {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sentinels")
+            .field("nodes", &self.nodes)
+            .field("master", &self.master)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +90,7 @@ pub struct Tls {
     /// Client certificate and key, PEM; empty: none.
     pub cert: String,
     pub key: String,
-    /// The name the server's certificate must carry.
+    /// The name the server's certificate must carry; empty: the host that is connected to.
     pub server_name: String,
     pub verify: bool,
 }

@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
-use crate::config::Address;
 use crate::link::Link;
 
 static LINKS: LazyLock<Mutex<HashMap<String, Vec<Weak<Link>>>>> = LazyLock::new(Mutex::default);
@@ -53,10 +52,7 @@ pub fn is_silent(link: &Link) {
 }
 
 fn name(link: &Link) -> String {
-    match &link.config.address {
-        Address::Tcp { host, port, .. } => format!("{}:{port}", host.to_ascii_lowercase()),
-        Address::Unix(path) => path.clone(),
-    }
+    link.config.endpoint()
 }
 
 fn links() -> MutexGuard<'static, HashMap<String, Vec<Weak<Link>>>> {
@@ -68,7 +64,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{CoherenceMode, RedisConfig};
+    use crate::config::{Address, CoherenceMode, RedisConfig};
 
     fn link_to(host: &str) -> Arc<Link> {
         let link = Arc::new(Link::new(RedisConfig {
@@ -85,6 +81,7 @@ mod tests {
             max_unverified: Duration::ZERO,
             isolated: None,
             coherence: CoherenceMode::None,
+            sentinels: None,
         }));
         join(&link);
         link

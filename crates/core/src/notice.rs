@@ -22,6 +22,7 @@ pub enum Change {
         first: bool,
         /// Name and version, as far as the server tells.
         server: String,
+        topology: &'static str,
         tracking: bool,
         /// A warning about the loss was given before.
         told: bool,
@@ -52,13 +53,14 @@ impl Notice {
             Change::Up {
                 first,
                 server,
+                topology,
                 tracking,
                 told,
             } => json!({
                 "event": "redisUp",
                 "first": first,
                 "server": server,
-                "topology": "standalone",
+                "topology": topology,
                 "coherence": if *tracking { "tracking" } else { "none" },
                 "told": told,
                 "mine": mine,

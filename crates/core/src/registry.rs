@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use tokio::runtime::Handle;
 
 use crate::clock::{Clock, ManualClock, SystemClock};
-use crate::config::{Address, Config, RedisConfig};
+use crate::config::{Config, RedisConfig};
 use crate::engine::Engine;
 use crate::loads::OwnerId;
 
@@ -88,13 +88,7 @@ pub async fn leave_all() {
 }
 
 fn identity(config: &Config) -> Identity {
-    let endpoint = |redis: &RedisConfig| {
-        let address = match &redis.address {
-            Address::Tcp { host, port, .. } => format!("{}:{port}", host.to_ascii_lowercase()),
-            Address::Unix(path) => path.clone(),
-        };
-        (address, redis.db, redis.username.clone())
-    };
+    let endpoint = |redis: &RedisConfig| (redis.endpoint(), redis.db, redis.username.clone());
     Identity {
         namespace: config.namespace.clone(),
         redis: config.redis.as_ref().map(endpoint),

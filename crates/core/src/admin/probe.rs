@@ -17,6 +17,7 @@ use crate::clock::SystemClock;
 use crate::config::{Address, CoherenceMode, RedisConfig};
 use crate::key::RedisKeys;
 use crate::redis::fault::Fault;
+use crate::redis::sentinel::locate;
 use crate::redis::session::Session;
 use crate::redis::wire::{Budget, Wire};
 
@@ -26,6 +27,9 @@ const PINGING: Duration = Duration::from_secs(1);
 
 /// Probes a Redis for a namespace. Takes one to some seconds; what cannot be asked is null.
 pub async fn probe(config: &RedisConfig, namespace: &str) -> Json {
+    let sentinels = config.sentinels.as_ref().map_or(0, |sentinels| sentinels.nodes.len());
+    let located = locate(config).await;
+    let config = located.as_ref().unwrap_or(config);
     let keys = RedisKeys::new(namespace);
     let user = needs::user_of(config);
     let mut report = json!({
@@ -36,7 +40,9 @@ pub async fn probe(config: &RedisConfig, namespace: &str) -> Json {
             "db": config.db,
             "user": user,
             "hasPassword": config.password.is_some(),
+            "sentinels": sentinels,
         },
+        "unlocated": located.as_ref().err().map(ToString::to_string),
         "namespace": namespace,
         "timeouts": {
             "connect": config.connect_timeout.as_millis() as u64,

@@ -11,6 +11,7 @@ use crate::config::RedisConfig;
 use crate::envelope::Reign;
 use crate::key::{Namespace, RedisKeys};
 use crate::redis::fault::Fault;
+use crate::redis::sentinel::locate;
 use crate::redis::session::{identify, Identity};
 use crate::redis::wire::{Budget, Wire};
 
@@ -35,6 +36,9 @@ impl Visit {
     /// # Errors
     /// A sentence.
     pub async fn begin(config: &RedisConfig, namespace: &str) -> Result<Self, String> {
+        let config = &locate(config)
+            .await
+            .map_err(|why| format!("the Sentinels tell of no master: {why}"))?;
         let place = connect::place(&config.address);
         let wire = connect::open(config, |_| {})
             .await

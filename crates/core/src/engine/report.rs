@@ -153,7 +153,7 @@ impl Engine {
         let latency = link.and_then(|link| link.latency());
         json!({
             "enabled": link.is_some(),
-            "topology": if link.is_some() { "standalone" } else { "none" },
+            "topology": link.map_or("none", |link| link.config.topology()),
             "hits": hits,
             "misses": misses,
             "hitRate": rate(hits, misses),

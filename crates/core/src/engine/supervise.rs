@@ -15,6 +15,7 @@ use crate::key::Kind;
 use crate::link::{Link, LinkState};
 use crate::notice::Change;
 use crate::redis::fault::{fault_of, Fault};
+use crate::redis::sentinel::{self, Master};
 use crate::redis::session::{Listener, Pushed, Session};
 use crate::redis::wire::Budget;
 use crate::shards::Shards;
@@ -159,11 +160,21 @@ impl Engine {
             }
         });
         let RedisConfig { connect_timeout, .. } = link.config;
-        let connecting = Session::connect(&link.config, &self.keys, &*self.clock, listener);
+        let connecting = async {
+            let Some(sentinels) = &link.config.sentinels else {
+                let session = Session::connect(&link.config, &self.keys, &*self.clock, listener).await?;
+                return Ok(Arc::new(session));
+            };
+            let master = sentinel::find(&link.config, sentinels).await?;
+            let config = master.config(&link.config);
+            let session = Session::connect(&config, &self.keys, &*self.clock, listener).await?;
+            let session = Arc::new(session);
+            self.watch_sentinels(link, master, &session);
+            Ok::<_, Fault>(session)
+        };
         let session = timeout(connect_timeout, connecting)
             .await
             .map_err(|_| Fault::Timeout)??;
-        let session = Arc::new(session);
         let shards = Arc::new(Shards::alone(Arc::clone(&session)));
 
         // 1. Tracking is armed and proven: what was read before has perhaps missed a push.
@@ -181,6 +192,21 @@ impl Engine {
         link.set_state(LinkState::Up(Arc::clone(&shards)));
         self.tell_up(link, &session);
         Ok((session, shards))
+    }
+
+    /// A session on a server that is no master any more ends when the Sentinels say so, also one that nobody uses.
+    fn watch_sentinels(&self, link: &Link, master: Master, session: &Arc<Session>) {
+        let Some(sentinels) = link.config.sentinels.clone() else {
+            return;
+        };
+        let engine = self.myself.clone();
+        let is_active = move || {
+            engine
+                .upgrade()
+                .is_some_and(|e| e.link.as_ref().is_some_and(|l| l.is_active(e.now())))
+        };
+        let watching = sentinel::watch(link.config.clone(), sentinels, master, Arc::clone(session), is_active);
+        self.runtime.spawn(watching);
     }
 
     /// One heartbeat: reads the namespace's version (which keeps it warm), the server's clock, and new rules.
@@ -318,6 +344,7 @@ impl Engine {
         self.tell(Change::Up {
             first,
             server: session.server.clone(),
+            topology: link.config.topology(),
             tracking: session.coherence.is_some(),
             told,
         });

@@ -2,6 +2,7 @@
 
 pub mod fault;
 pub mod script;
+pub mod sentinel;
 pub mod session;
 pub mod stream;
 pub mod tls;

@@ -253,16 +253,24 @@ pub(crate) fn connection_info(config: &RedisConfig, protocol: ProtocolVersion) -
 }
 
 async fn open(config: &RedisConfig, tap: &Tap) -> Result<Wire, Fault> {
+    let tap = tap.clone();
+    dial(config, move |info: &PushInfo| tap.push(info)).await
+}
+
+/// Opens a connection whose pushes go to `on_push`, inline, in the order of the wire.
+pub(crate) async fn dial(
+    config: &RedisConfig,
+    on_push: impl Fn(&PushInfo) + Send + Sync + 'static,
+) -> Result<Wire, Fault> {
     let (stream, arrived) = stream::open(config)
         .await
         .map_err(|error| Fault::Disconnected(error.to_string()))?;
     let info = connection_info(config, ProtocolVersion::RESP3);
-    let tap = tap.clone();
     let settings = AsyncConnectionConfig::new()
         .set_response_timeout(None)
         .set_pipeline_buffer_size(1_024)
         .set_push_sender(move |info: PushInfo| {
-            tap.push(&info);
+            on_push(&info);
             Ok::<(), ()>(())
         });
     let (connection, driver) = MultiplexedConnection::new_with_config(&info, stream, settings).await?;
@@ -328,7 +336,7 @@ async fn track(
     Ok(wire)
 }
 
-fn text(value: &Value) -> Option<String> {
+pub(crate) fn text(value: &Value) -> Option<String> {
     match value {
         Value::BulkString(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
         Value::VerbatimString { text, .. } | Value::SimpleString(text) => Some(text.clone()),

@@ -1,0 +1,126 @@
+'use strict'
+// A Redis URL, taken apart: one server, a unix socket, or the Sentinels of a master.
+//
+// Credentials leave the URL here. An error of the URL parser is never a `cause`: it carries the whole text.
+
+const { CacheConfigError, redact } = require('../errors.js')
+const { refuse } = require('./check.js')
+
+const SCHEMES = 'redis://, rediss://, unix:// or redis+sentinel://'
+const SCHEMES_LATER = ['redis+cluster:', 'rediss+cluster:']
+const DB_MAX = 2_147_483_647
+const PORT = 6379
+const SENTINEL_PORT = 26379
+const SENTINEL = /^(rediss?)\+sentinel:\/\/([^/?#]*)(.*)$/is
+
+function refuseUrl(name, text, why) {
+  throw new CacheConfigError(`${name} ${why}; got '${redact(text).slice(0, 60)}'`)
+}
+
+/** @param {string} [whole] what the user gave, where that is more */
+function parseUrl(text, name, whole = text) {
+  let url
+  try {
+    url = new URL(text)
+  } catch {
+    refuseUrl(name, whole, `must be a URL with ${SCHEMES} (write special characters of a password as %40, %2F …)`)
+  }
+  const { protocol } = url
+  if (SCHEMES_LATER.includes(protocol)) refuseUrl(name, whole, `has scheme ${protocol}, which is not supported yet`)
+  if (!/^(?:rediss?:\/\/|unix:)/i.test(text)) refuseUrl(name, whole, `must be a URL with scheme ${SCHEMES}`)
+  // An unescaped '#' or '?' in a password would otherwise name another host.
+  if (url.hash !== '' || url.search.includes('@')) {
+    refuseUrl(
+      name,
+      whole,
+      "must have no fragment and no '@' in its query (write '#' and '?' of a password as %23, %3F)",
+    )
+  }
+  return url
+}
+
+function unescaped(text, name) {
+  try {
+    return text === '' ? null : decodeURIComponent(text)
+  } catch {
+    throw new CacheConfigError(`${name} has credentials that are not percent-encoded (write '%' as %25)`)
+  }
+}
+
+function dbOf(digits, name, text) {
+  if (/^\d{1,10}$/.test(digits) && Number(digits) <= DB_MAX) return Number(digits)
+  return refuseUrl(name, text, `must name its database by a number from 0 to ${DB_MAX}`)
+}
+
+/** Only `db` means something here; other parameters are other clients' and change nothing, credentials excepted. */
+function queryDb(url, name, text) {
+  for (const key of url.searchParams.keys()) {
+    if (/^(?:user(?:name)?|pass(?:word)?|auth)$/i.test(key)) {
+      refuseUrl(name, text, 'must not carry credentials in its query (give redis.username and redis.password)')
+    }
+  }
+  const db = url.searchParams.get('db')
+  return db === null ? null : dbOf(db, name, text)
+}
+
+function unixEndpoint(url, name, text) {
+  if (url.host !== '' || url.pathname.length < 2) refuseUrl(name, text, 'must be unix:///path/of/the/socket')
+  const path = unescaped(url.pathname, name)
+  return { scheme: 'unix', host: null, port: null, path, username: null, password: null, db: queryDb(url, name, text) }
+}
+
+function tcpEndpoint(url, name, text, defaultPort = PORT) {
+  const port = url.port === '' ? defaultPort : Number(url.port)
+  if (port === 0) refuseUrl(name, text, 'must have a port from 1 to 65535')
+  const inPath = url.pathname.replace(/^\//, '')
+  const fromQuery = queryDb(url, name, text)
+  return {
+    scheme: url.protocol.slice(0, -1),
+    host: url.hostname === '' ? 'localhost' : url.hostname.replace(/^\[|\]$/g, '').toLowerCase(),
+    port,
+    path: null,
+    username: unescaped(url.username, name),
+    password: unescaped(url.password, name),
+    db: inPath === '' ? fromQuery : dbOf(inPath, name, text),
+  }
+}
+
+/**
+ * `redis+sentinel://user:password@host:port,host:port/db?master=name`: several hosts, which no URL parser knows. The
+ * credentials are the master's.
+ */
+function sentinelEndpoint([, scheme, authority, rest], name, text) {
+  const at = authority.lastIndexOf('@') + 1
+  const [first, ...others] = authority.slice(at).split(',')
+  const one = (host, before, after) => {
+    if (host === '') refuseUrl(name, text, 'must name the Sentinels as host:port,host:port')
+    const url = parseUrl(`${scheme}://${before}${host}${after}`, name, text)
+    return { ...tcpEndpoint(url, name, text, SENTINEL_PORT), master: url.searchParams.get('master') }
+  }
+  const where = one(first, authority.slice(0, at), rest)
+  const nodes = [where, ...others.map((host) => one(host, '', ''))].map(({ host, port }) => ({ host, port }))
+  return { ...where, nodes }
+}
+
+/**
+ * @param {string} text
+ * @param {string} name where it comes from, for messages
+ * @returns {{ scheme: string, host: string | null, port: number | null, path: string | null, username: string | null,
+ *   password: string | null, db: number | null, nodes?: { host: string, port: number }[], master?: string | null }}
+ *   `nodes`: Sentinels
+ */
+function endpointOf(text, name) {
+  const sentinels = SENTINEL.exec(text)
+  if (sentinels !== null) return sentinelEndpoint(sentinels, name, text)
+  const url = parseUrl(text, name)
+  return url.protocol === 'unix:' ? unixEndpoint(url, name, text) : tcpEndpoint(url, name, text)
+}
+
+/** A Sentinel, given as 'host' or 'host:port'. */
+function nodeOf(text, name) {
+  if (typeof text !== 'string' || !/^[^@/?#,\s]+$/.test(text)) refuse(name, text, "'host' or 'host:port'")
+  const { host, port } = tcpEndpoint(parseUrl(`redis://${text}`, name, text), name, text, SENTINEL_PORT)
+  return { host, port }
+}
+
+module.exports = { DB_MAX, SCHEMES, endpointOf, nodeOf }
