@@ -12,9 +12,9 @@ const KEYS = Array.from({ length: 10 }, (_, n) => `k${n}`)
 const ELECTION = 2_500
 const RECOVERY = 2_000
 
-async function fleet(t, count = 2) {
+async function fleet(t, { count = 2, ...timeouts } = {}) {
   const redis = await useSentinels(t)
-  const options = { redis: redis.url, namespace: freshNamespace() }
+  const options = { redis: { url: redis.url, ...timeouts }, namespace: freshNamespace() }
   const peers = await usePeers(t, count, options)
   await Promise.all(peers.map((peer) => peer.ready()))
   return { redis, options, peers }
@@ -94,7 +94,8 @@ describe('Sentinel', { concurrency: 2 }, () => {
   })
 
   test('I2 bounded elsewhere: a master that was frozen and comes back is not believed, also by who reads nothing', async (t) => {
-    const { redis, peers } = await fleet(t)
+    // What memory holds of the master before is past that bound when another is elected.
+    const { redis, peers } = await fleet(t, { isolated: '500ms', maxUnverified: '500ms' })
     const [busy, idle] = peers
     const [master] = redis.servers
     await busy.getOrSet('k', { value: 'old' })
