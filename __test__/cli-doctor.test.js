@@ -2,20 +2,15 @@
 // `tidecache doctor` on servers that differ: what it says of each is what an application then finds.
 
 const assert = require('node:assert/strict')
-const { execFileSync, spawnSync } = require('node:child_process')
-const { mkdtempSync, writeFileSync } = require('node:fs')
-const { tmpdir } = require('node:os')
-const { join } = require('node:path')
 const { test } = require('node:test')
+const { Authority, NO_OPENSSL } = require('./support/certificates.js')
 const { runCli } = require('./support/cli.js')
 const { freshNamespace } = require('./support/kit.js')
 const { freePort } = require('../scripts/lib/ports.js')
 const { useProxy } = require('./support/proxy.js')
-const { adoptFolder } = require('./support/reaper.js')
 const { useRedis } = require('./support/redis.js')
 const { useSentinels } = require('./support/sentinel.js')
 
-const NO_OPENSSL = spawnSync('openssl', ['version']).status === 0 ? false : 'needs openssl'
 const BOUNDED = ['--maxmemory', '64mb', '--maxmemory-policy', 'allkeys-lru']
 
 /** Runs the doctor; by check: what it found. */
@@ -199,19 +194,11 @@ test('Sentinels: the master behind them is examined; one alone, or a wrong name,
 })
 
 test('TLS: whom to trust, and which name', { skip: NO_OPENSSL }, async (t) => {
-  const folder = adoptFolder(mkdtempSync(join(tmpdir(), 'tidecache-tls-')))
-  const openssl = (...args) => execFileSync('openssl', args, { cwd: folder, stdio: 'ignore' })
-  const fresh = ['-newkey', 'rsa:2048', '-nodes']
-  openssl('req', '-x509', ...fresh, '-keyout', 'ca.key', '-out', 'ca.pem', '-subj', '/CN=ca')
-  openssl('req', ...fresh, '-keyout', 'server.key', '-out', 'server.csr', '-subj', '/CN=localhost')
-  writeFileSync(join(folder, 'names'), 'subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n')
-  const issue = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-extfile', 'names']
-  openssl('x509', '-req', '-in', 'server.csr', ...issue, '-out', 'server.pem')
-  const [port, file] = [await freePort(), (name) => join(folder, name)]
-  const certificate = ['--tls-cert-file', file('server.pem'), '--tls-key-file', file('server.key')]
-  const listen = ['--tls-port', String(port), '--tls-auth-clients', 'no', '--tls-ca-cert-file', file('ca.pem')]
-  await useRedis(t, { args: [...BOUNDED, ...listen, ...certificate] })
-  const trust = { args: ['--tls-ca', file('ca.pem')] }
+  const authority = new Authority()
+  authority.issue('localhost')
+  const port = await freePort()
+  await useRedis(t, { args: [...BOUNDED, ...authority.serverArgs('localhost', port)] })
+  const trust = { args: ['--tls-ca', authority.file('ca.pem')] }
 
   const unknown = await examine(`rediss://localhost:${port}`)
   const trusted = await examine(`rediss://localhost:${port}`, trust)
