@@ -22,7 +22,7 @@ export default async function Page({ searchParams }: PageProps<'/'>) {
       <div className="title-row">
         <div>
           <h1>Builds</h1>
-          <p className="lead">{plural(total, 'way', 'ways')} to play, by the players of the realm.</p>
+          <p className="lead">{total === 0 ? 'Ways' : plural(total, 'way')} to play, by the players of the realm.</p>
         </div>
         <Link className="button" href="/builds/new">
           New build

@@ -2,6 +2,7 @@ import { connection } from 'next/server'
 import { duration, plural } from '../lib/format'
 import { type Read, readsOfRequest } from '../lib/reads'
 import { currentUser } from '../lib/session'
+import { Scroll } from './scroll'
 
 const SAID = { fresh: 'hit', stale: 'stale hit, refreshed behind', miss: 'loaded', joined: 'waited for a load' }
 
@@ -26,7 +27,7 @@ export async function ReadsOfPage() {
         <span className={isCached ? 'dot dot-good' : 'dot dot-load'} aria-hidden="true" />
         This page: {summaryOf(reads)}
       </summary>
-      <div className="scroll">
+      <Scroll name="Reads of this page">
         <table>
           <caption className="hidden">How the cache answered the reads of this page</caption>
           <thead>
@@ -53,7 +54,7 @@ export async function ReadsOfPage() {
             ))}
           </tbody>
         </table>
-      </div>
+      </Scroll>
     </details>
   )
 }

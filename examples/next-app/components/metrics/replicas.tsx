@@ -1,6 +1,7 @@
 import type { Fleet, Replica } from '../../lib/fleet'
 import { duration, number } from '../../lib/format'
 import type { Sum } from '../../lib/series'
+import { Scroll } from '../scroll'
 
 /** Two summaries of a replica are late. */
 const LATE = 12_000
@@ -19,8 +20,11 @@ function coherenceOf(replica: Replica): [isGood: boolean, text: string] {
   return [true, redis.coherence === 'tracking' ? 'pushed by Redis' : 'checked every second']
 }
 
-const roundTrip = ({ metrics: { redis } }: Replica) =>
-  redis.health.connected && redis.health.latency !== null ? duration(redis.health.latency) : '–'
+function roundTrip(replica: Replica) {
+  const { health } = replica.metrics.redis
+  const isKnown = replica.silence <= LATE && isLinked(replica) && health.latency !== null
+  return isKnown ? duration(Number(health.latency)) : '–'
+}
 
 /** The machine is told to administrators alone. */
 function Name({ replica, isSelf }: { replica: Replica; isSelf: boolean }) {
@@ -60,9 +64,7 @@ export function Replicas({ fleet, sum }: { fleet: Fleet; sum: Sum }) {
   return (
     <section className="panel replicas" aria-labelledby="replicas">
       <h2 id="replicas">Replicas</h2>
-      {/* It scrolls sideways on a phone: with a keyboard, too. */}
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must take the focus */}
-      <section className="scroll" tabIndex={0} aria-label="Figures of each replica">
+      <Scroll name="Figures of each replica">
         <table>
           <thead>
             <tr>
@@ -95,7 +97,7 @@ export function Replicas({ fleet, sum }: { fleet: Fleet; sum: Sum }) {
             </tr>
           </tfoot>
         </table>
-      </section>
+      </Scroll>
     </section>
   )
 }

@@ -26,7 +26,7 @@ function WaitTile({ buckets }: { buckets: Buckets }) {
   const reads = buckets.reduce((sum, [, count]) => sum + count, 0)
   const [p50 = 0, p99 = 0] = [percentileOf(buckets, 0.5), percentileOf(buckets, 0.99)]
   const isTold = reads >= FEW_READS
-  const note = isTold ? `p50 ${duration(p50)}: what a page waits` : `told of ${FEW_READS} hits on`
+  const note = isTold ? `p50 ${duration(p50)}, from call to value` : `told of ${FEW_READS} hits on`
   return <Tile name="A hit, p99" value={isTold ? duration(p99) : '–'} note={note} />
 }
 

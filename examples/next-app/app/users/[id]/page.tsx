@@ -3,7 +3,7 @@ import { notFound } from 'next/navigation'
 import { connection } from 'next/server'
 import { BuildGrid } from '../../../components/build-card'
 import { ReadsOfPage } from '../../../components/reads'
-import { plural } from '../../../lib/format'
+import { number, plural } from '../../../lib/format'
 import { idOf } from '../../../lib/input'
 import { noted } from '../../../lib/reads'
 import { currentUser } from '../../../lib/session'
@@ -11,6 +11,9 @@ import { getBuildsByUser, getBuildsLikedByUser } from '../../../services/build.c
 import { getUser } from '../../../services/user.cache'
 
 export const metadata: Metadata = { title: 'Player' }
+
+/** So many likes are shown at first. */
+const FIRST = 12
 
 export default async function Page({ params }: PageProps<'/users/[id]'>) {
   await connection()
@@ -35,7 +38,13 @@ export default async function Page({ params }: PageProps<'/users/[id]'>) {
       </section>
       <section aria-labelledby="liked">
         <h2 id="liked">Liked</h2>
-        <BuildGrid builds={liked} nothing="None yet." />
+        <BuildGrid builds={liked.slice(0, FIRST)} nothing="None yet." />
+        {liked.length > FIRST && (
+          <details className="further">
+            <summary className="button button-quiet">{`${number(liked.length - FIRST)} more`}</summary>
+            <BuildGrid builds={liked.slice(FIRST)} nothing="" />
+          </details>
+        )}
       </section>
       <ReadsOfPage />
     </>
