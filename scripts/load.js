@@ -94,8 +94,8 @@ ${holds}
 - ${100 * CHANGES} % of the requests change something, by the application's own server actions: 75 % like, 20 % update a build, 5 % create or delete
   one. Each invalidates what it must: a new build makes every list new.
 - Without the cache means \`TIDECACHE_DISABLED=1\`: each read runs its loader, and callers of one key at one time in one process still share it.
-- "As the page waits for it" is measured in the page's code, from the call of \`getOrSet\` to its value: decoding is in it, and so is
-  the wait for a busy event loop. "In the cache itself" is what \`metrics()\` tells.
+- "As the page waits for it" is what \`onResult\` tells the page, from the call of \`getOrSet\` to its decoded value. For a hit in Redis
+  the wait for a busy event loop is in it. "In the cache itself" is what \`metrics()\` tells.
 - After a change each replica takes the new value from Redis once. Where such hits are more than one in a hundred, the p99 of all hits
   is one of theirs: a round trip. It is the wait for a core that makes it long when the machine is full.
 `
