@@ -2,7 +2,7 @@
 // examples/next-app in two replicas on one Redis and one Postgres, asked over HTTP.
 
 const assert = require('node:assert/strict')
-const { after, before, test } = require('node:test')
+const { after, before, describe, test } = require('node:test')
 const { clock, eventually, freshNamespace, percentile, sleep } = require('./support/kit.js')
 const { createCache } = require('..')
 const { Client } = require('../scripts/load/client.js')
@@ -255,35 +255,6 @@ test('however many look at the metrics, Redis is read once a second', async () =
   assert.ok(made < 200, `${made} commands`)
 })
 
-test('more replicas than a few are all shown and summed up, whatever their clocks say; the list mends itself', async (t) => {
-  const peers = createCache({
-    redis: fleet.redis.url,
-    namespace: `${fleet.env.TIDECACHE_NAMESPACE}-fleet`,
-    memory: false,
-  })
-  t.after(() => peers.close())
-  const { own } = await fleet.b.fleet(sessionOf(ADMIN))
-  const ids = Array.from({ length: 20 }, (_, i) => `replica-of-the-test-${i}`)
-  const clockOf = (i) => 1e9 * (i - 10)
-  const summaryOf = (id, i) => {
-    const samples = own.samples.slice(-2).map((sample, n) => ({ ...sample, at: clockOf(i) + 5_000 * n }))
-    return { ...own, id, name: id, at: clockOf(i) + 5_000, samples }
-  }
-  await Promise.all(ids.map((id, i) => peers.set(`replica:${id}`, summaryOf(id, i))))
-  await peers.set('replicas', ids) // as one of them would that has not heard of A and B
-
-  const isWhole = async () => (await fleet.a.fleet()).replicas.length === 22
-  await eventually(isWhole, 5_000, 'A shows all')
-  const { now, replicas } = await fleet.a.fleet()
-  const { html } = await fleet.a.page('/metrics')
-  const sum = replicas.reduce((reads, { metrics }) => reads + metrics.hits + metrics.misses, 0)
-  assert.ok(html.includes(`of ${sum.toLocaleString('en')} reads`), `${sum} reads`)
-  for (const { name, samples } of replicas.filter(({ id }) => ids.includes(id))) {
-    for (const { at } of samples) assert.ok(at <= now && at > now - 20_000, `${name}: ${at} is near ${now}`)
-  }
-  await eventually(async () => (await peers.get('replicas'))?.length === 22, 8_000, 'A and B are in the list')
-})
-
 test('a session is for the browser that signed in: by https alone if it came by https, and not to be forged', async () => {
   const client = new Client(fleet.a.origin)
   const cookieBy = async (protocol) => {
@@ -299,39 +270,74 @@ test('a session is for the browser that signed in: by https alone if it came by 
   }
 })
 
-test('an embedded database never shows what others cached in Redis', async (t) => {
-  const { headers } = await create(FORM)
-  const where = headers['x-action-redirect'].split(';')[0]
-  await fleet.a.page(where)
-  const alone = await new Replica('alone').start({ ...fleet.env, DATABASE_URL: '' })
-  t.after(() => alone.stop())
+// Each waits for the most part: at once.
+describe('replicas of other kinds', { concurrency: true }, () => {
+  test('more replicas than a few are all shown and summed up, whatever their clocks say; the list mends itself', async (t) => {
+    const peers = createCache({
+      redis: fleet.redis.url,
+      namespace: `${fleet.env.TIDECACHE_NAMESPACE}-fleet`,
+      memory: false,
+    })
+    t.after(() => peers.close())
+    const { own } = await fleet.b.fleet(sessionOf(ADMIN))
+    const ids = Array.from({ length: 20 }, (_, i) => `replica-of-the-test-${i}`)
+    const clockOf = (i) => 1e9 * (i - 10)
+    const summaryOf = (id, i) => {
+      const samples = own.samples.slice(-2).map((sample, n) => ({ ...sample, at: clockOf(i) + 5_000 * n }))
+      return { ...own, id, name: id, at: clockOf(i) + 5_000, samples }
+    }
+    await Promise.all(ids.map((id, i) => peers.set(`replica:${id}`, summaryOf(id, i))))
+    await peers.set('replicas', ids) // as one of them would that has not heard of A and B
 
-  const { status } = await alone.request(where)
-
-  assert.equal(status, 404)
-  assert.equal((await alone.fleet()).own.metrics.redis.health.connected, true)
-})
-
-test('a database that cannot be filled is asked again, and no connection stays behind', async (t) => {
-  const { url } = fleet.postgres
-  await sql(url, 'CREATE DATABASE forbidden')
-  await sql(url, 'CREATE ROLE stranger LOGIN')
-  const forbidden = new URL('/forbidden', url).href
-  await sql(forbidden, 'REVOKE CREATE ON SCHEMA public FROM PUBLIC')
-  const address = Object.assign(new URL(forbidden), { username: 'stranger' }).href
-  const replica = await new Replica('forbidden').start({
-    ...fleet.env,
-    DATABASE_URL: address,
-    TIDECACHE_NAMESPACE: freshNamespace(),
+    const isWhole = async () => (await fleet.a.fleet()).replicas.length === 22
+    await eventually(isWhole, 5_000, 'A shows all')
+    const sumOf = ({ replicas }) => replicas.reduce((sum, { metrics }) => sum + metrics.hits + metrics.misses, 0)
+    const before = await fleet.a.fleet()
+    const { html } = await fleet.a.page('/metrics')
+    const after = await fleet.a.fleet()
+    const said = Number(html.match(/of ([\d,]+) reads/)[1].replaceAll(',', ''))
+    assert.ok(said >= sumOf(before) && said <= sumOf(after), `${sumOf(before)} ≤ ${said} ≤ ${sumOf(after)}`)
+    const { now, replicas } = after
+    for (const { name, samples } of replicas.filter(({ id }) => ids.includes(id))) {
+      for (const { at } of samples) assert.ok(at <= now && at > now - 20_000, `${name}: ${at} is not near ${now}`)
+    }
+    await eventually(async () => (await peers.get('replicas'))?.length === 22, 8_000, 'A and B are in the list')
   })
-  t.after(() => replica.stop())
 
-  for (let attempt = 0; attempt < 5; attempt++) assert.equal((await replica.request('/')).status, 500)
+  test('an embedded database never shows what others cached in Redis', async (t) => {
+    const { headers } = await create(FORM)
+    const where = headers['x-action-redirect'].split(';')[0]
+    await fleet.a.page(where)
+    const alone = await new Replica('alone').start({ ...fleet.env, DATABASE_URL: '' })
+    t.after(() => alone.stop())
 
-  const open = `SELECT count(*)::integer AS count FROM pg_stat_activity WHERE usename = 'stranger'`
-  await eventually(async () => (await sql(url, open))[0].count === 0, 2_000, 'no connection is open')
-  await sql(forbidden, 'GRANT CREATE ON SCHEMA public TO stranger')
-  await replica.page('/')
+    const { status } = await alone.request(where)
+
+    assert.equal(status, 404)
+    assert.equal((await alone.fleet()).own.metrics.redis.health.connected, true)
+  })
+
+  test('a database that cannot be filled is asked again, and no connection stays behind', async (t) => {
+    const { url } = fleet.postgres
+    await sql(url, 'CREATE DATABASE forbidden')
+    await sql(url, 'CREATE ROLE stranger LOGIN')
+    const forbidden = new URL('/forbidden', url).href
+    await sql(forbidden, 'REVOKE CREATE ON SCHEMA public FROM PUBLIC')
+    const address = Object.assign(new URL(forbidden), { username: 'stranger' }).href
+    const replica = await new Replica('forbidden').start({
+      ...fleet.env,
+      DATABASE_URL: address,
+      TIDECACHE_NAMESPACE: freshNamespace(),
+    })
+    t.after(() => replica.stop())
+
+    for (let attempt = 0; attempt < 5; attempt++) assert.equal((await replica.request('/')).status, 500)
+
+    const open = `SELECT count(*)::integer AS count FROM pg_stat_activity WHERE usename = 'stranger'`
+    await eventually(async () => (await sql(url, open))[0].count === 0, 2_000, 'no connection is open')
+    await sql(forbidden, 'GRANT CREATE ON SCHEMA public TO stranger')
+    await replica.page('/')
+  })
 })
 
 /** Asks for a page for so long; the milliseconds of each answer, which must be 200. */
