@@ -259,6 +259,13 @@ export interface RedisOptions {
   nodes?: readonly string[] | undefined
   /** Of the Sentinels that watch over the master. `username` and `password` of {@link RedisOptions} are the master's. */
   sentinel?: SentinelOptions | undefined
+  /**
+   * A secret of 16 bytes or more, the same in all processes. Entries are sealed with it (HMAC-SHA-256, RFC 2104, bound to
+   * namespace and key), and what is not sealed so counts as missing, with one warning: another writer to Redis cannot make
+   * up values. It hides nothing, and is no protection against the return of an older entry. Never shown.
+   * @default none: whoever can write to Redis is trusted
+   */
+  integrityKey?: string | Uint8Array | undefined
 }
 
 export interface SentinelOptions {

@@ -159,6 +159,8 @@ const CACHE_OPTIONS = [
   [{ url: REDIS, db: -1 }, 'redis.db', 'an integer from 0 to 2147483647; got -1'],
   [{ url: REDIS, tls: 'yes' }, 'redis.tls', 'must be true, false or an object'],
   [{ url: REDIS, nodes: ['h'] }, 'redis.nodes', 'cannot be given together'],
+  [{ url: REDIS, integrityKey: 'short' }, 'redis.integrityKey', '16 bytes at least (32 random ones, say); got 5 bytes'],
+  [{ url: REDIS, integrityKey: 7 }, 'redis.integrityKey', 'a string or bytes', 'got number'],
   [{ nodes: [] }, 'redis.nodes', "a list of 'host:port', not an empty one"],
   [{ nodes: ['h'] }, 'redis.nodes', 'needs redis.sentinel'],
   [{ nodes: ['h/1'], sentinel: { master: 'm' } }, 'redis.nodes[0]', "'host' or 'host:port'; got 'h/1'"],

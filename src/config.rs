@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
 use tidecache_core::config::{Address, CoherenceMode, Config, RedisConfig, Sentinels, Tls};
 
@@ -35,6 +36,7 @@ pub struct RedisOptions {
     pub isolated: f64,
     pub coherence: String,
     pub sentinels: Option<SentinelOptions>,
+    pub integrity_key: Option<Buffer>,
 }
 
 /// Who says where the master is.
@@ -110,6 +112,7 @@ impl From<RedisOptions> for RedisConfig {
                 "none" => CoherenceMode::None,
                 _ => CoherenceMode::Auto,
             },
+            integrity_key: options.integrity_key.map(|key| key.to_vec().into()),
             sentinels: options.sentinels.map(|sentinels| Sentinels {
                 nodes: sentinels.nodes.into_iter().map(|node| (node.host, node.port)).collect(),
                 master: sentinels.master,

@@ -33,6 +33,7 @@ function nativeRedis(redis) {
     maxUnverified: redis.maxUnverified,
     isolated: redis.isolated,
     coherence: redis.coherence,
+    integrityKey: given(redis.integrityKey),
     sentinels: redis.sentinels === null ? undefined : sentinelsFor(redis.sentinels),
   }
 }

@@ -23,8 +23,11 @@ const NAMES = [
   'coherence',
   'nodes',
   'sentinel',
+  'integrityKey',
 ]
-const LATER = ['maxEntryBytes', 'integrityKey', 'compression']
+const LATER = ['maxEntryBytes', 'compression']
+/** Of a secret: half of what SHA-256 gives. */
+const KEY_MIN = 16
 const SENTINEL_NAMES = ['master', 'username', 'password']
 const TLS_NAMES = ['ca', 'cert', 'key', 'servername', 'rejectUnauthorized']
 const COHERENCE = ['auto', 'tracking', 'none']
@@ -130,6 +133,20 @@ function plainUrl({ host, port, path }, db, tls, sentinels) {
   return `${scheme}+sentinel://${sentinels.nodes.map(place).join(',')}/${db}?master=${encodeURIComponent(sentinels.master)}`
 }
 
+/** The bytes of a secret that entries are sealed with; never shown. */
+function integrityKeyOf(value) {
+  if (value === undefined) return null
+  const bytes =
+    typeof value === 'string' ? Buffer.from(value) : types.isUint8Array(value) ? Buffer.from(value) : undefined
+  if (bytes === undefined || bytes.length < KEY_MIN) {
+    const got = bytes === undefined ? typeof value : `${bytes.length} bytes`
+    throw new CacheConfigError(
+      `redis.integrityKey must be a string or bytes, ${KEY_MIN} bytes at least (32 random ones, say); got ${got}`,
+    )
+  }
+  return bytes
+}
+
 /** `username`, `password` and TLS keys stay out of `util.inspect` and JSON, which end up in logs. */
 function guarded(redis) {
   const hide = (value) => (value === null ? null : '***')
@@ -137,6 +154,7 @@ function guarded(redis) {
     ...redis,
     username: hide(redis.username),
     password: hide(redis.password),
+    integrityKey: hide(redis.integrityKey),
     sentinels: redis.sentinels && {
       ...redis.sentinels,
       username: hide(redis.sentinels.username),
@@ -176,6 +194,7 @@ function linkOf(options) {
     maxUnverified: toMs(maxUnverified, 'redis.maxUnverified', WINDOW),
     isolated: isolated === 'ttl' ? -1 : toMs(isolated, 'redis.isolated', WINDOW),
     coherence,
+    integrityKey: integrityKeyOf(options.integrityKey),
   }
 }
 

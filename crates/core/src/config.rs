@@ -28,6 +28,8 @@ pub struct RedisConfig {
     pub coherence: CoherenceMode,
     /// Who says where the master is; `address` is then one of theirs.
     pub sentinels: Option<Sentinels>,
+    /// Entries are sealed with it, and others count as missing.
+    pub integrity_key: Option<Box<[u8]>>,
 }
 
 impl RedisConfig {

@@ -82,6 +82,7 @@ mod tests {
             isolated: None,
             coherence: CoherenceMode::None,
             sentinels: None,
+            integrity_key: None,
         }));
         join(&link);
         link

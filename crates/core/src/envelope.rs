@@ -13,6 +13,7 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::key::NameHash;
+use crate::seal;
 
 const MAGIC: [u8; 2] = *b"TC";
 const FORMAT: u8 = 2;
@@ -148,10 +149,13 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// [`Malformed`] when they are not an envelope of this format: to the caller a miss.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        let (envelope, size) = Self::head(bytes)?;
-        if bytes.len() != size {
+        let (mut envelope, size) = Self::head(bytes)?;
+        // A seal may follow, of which whoever has its key has judged.
+        if bytes.len() != size && bytes.len() != size + seal::LEN {
             return Err(Malformed("wrong length"));
         }
+        let bytes = &bytes[..size];
+        envelope.payload = &bytes[Self::head_len(bytes)?..];
         if checksum(bytes) != word(bytes, 88) {
             return Err(Malformed("bad checksum"));
         }
@@ -341,6 +345,15 @@ mod tests {
         bytes[3] = 1;
 
         assert!(Envelope::decode(&bytes).expect("still whole").marked_stale);
+    }
+
+    #[test]
+    fn a_seal_behind_it_is_no_part_of_it() {
+        let mut bytes = sample();
+        bytes.extend_from_slice(&[7; seal::LEN]);
+
+        assert_eq!(Envelope::decode(&bytes).expect("whole").payload, b"[1,2,3]");
+        assert!(Envelope::decode(&bytes[..bytes.len() - 1]).is_err());
     }
 
     #[test]

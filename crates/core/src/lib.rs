@@ -8,7 +8,7 @@
 //!    [`breaker`] · [`journal`] · [`versions`] · [`retry`] · [`loads`] · [`settling`]
 //! 4. [`redis`] sockets, scripts, sessions
 //! 5. [`hot`] the hottest entries · [`memory`] the memory tier · [`metrics`] · [`notice`] changes told to all handles
-//! 6. [`envelope`] an entry in Redis · [`epoch`] what still stands · [`freshness`] the rule
+//! 6. [`envelope`] an entry in Redis · [`seal`] its HMAC · [`epoch`] what still stands · [`freshness`] the rule
 //! 7. [`rules`] patterns · [`path`] views and versions · [`key`] names and hashes · [`glob`] · [`config`] · [`clock`]
 
 pub mod admin;
@@ -34,6 +34,7 @@ pub mod redis;
 pub mod registry;
 pub mod retry;
 pub mod rules;
+pub mod seal;
 pub mod settling;
 pub mod shards;
 pub mod versions;

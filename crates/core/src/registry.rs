@@ -118,6 +118,9 @@ fn difference(running: &Config, wanted: &Config) -> Option<Conflict> {
         if a.password != b.password {
             pairs.push(("redis.password", "(hidden)".into(), "(hidden, another)".into()));
         }
+        if a.integrity_key != b.integrity_key {
+            pairs.push(("redis.integrityKey", "(hidden)".into(), "(hidden, another)".into()));
+        }
         if a.address != b.address {
             pairs.push(("redis.tls", format!("{:?}", a.address), format!("{:?}", b.address)));
         }

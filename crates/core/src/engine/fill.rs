@@ -262,7 +262,7 @@ impl Engine {
             .key(self.keys.lease(filling.name))
             .key(self.keys.vehicle(push, self.process))
             .arg(token)
-            .arg(envelope.encode())
+            .arg(self.seal.close(envelope.encode()))
             .number(filling.policy.hard_ttl().max(1))
             .arg(if replaces { "p" } else { "" })
     }

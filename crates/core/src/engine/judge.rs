@@ -3,6 +3,7 @@
 //! An entry is condemned only by a version that was fetched now: the local table may be older than the entry, and two
 //! processes would reload each other's entries without end.
 
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::Arc;
 
 use redis::Value;
@@ -15,9 +16,11 @@ use crate::epoch::{Slot, Standing};
 use crate::freshness::{freshness, Freshness, Lifetimes};
 use crate::key::{HashedMap, NameHash};
 use crate::memory::{Entry, NewEntry};
+use crate::notice::Change;
 use crate::redis::fault::{fault_of, Fault};
 use crate::redis::wire::Budget;
 use crate::rules::{Judgement, Latest};
+use crate::seal::Seal;
 use crate::shards::Shards;
 use crate::versions::{parse_version, Kept};
 
@@ -32,17 +35,21 @@ pub(super) enum Verdict {
 pub(super) enum Opened<'a> {
     Nothing,
     Malformed(Vec<u8>),
+    /// Not sealed with our key.
+    Unsealed(Vec<u8>),
     Whole(Envelope<'a>),
 }
 
 impl<'a> Opened<'a> {
-    pub(super) fn new(reply: &'a Value) -> Self {
-        let Some(bytes) = bytes_of(reply) else {
+    pub(super) fn new(reply: &'a Value, seal: &Seal) -> Self {
+        let Some(stored) = bytes_of(reply) else {
             return Self::Nothing;
         };
-        match Envelope::decode(bytes) {
-            Ok(envelope) => Self::Whole(envelope),
-            Err(_) => Self::Malformed(Envelope::id_as_it_lies(bytes)),
+        let id = || Envelope::id_as_it_lies(stored);
+        match seal.open(stored).map(Envelope::decode) {
+            Some(Ok(envelope)) => Self::Whole(envelope),
+            Some(Err(_)) => Self::Malformed(id()),
+            None => Self::Unsealed(id()),
         }
     }
 
@@ -142,6 +149,16 @@ impl Engine {
         Ok(versions)
     }
 
+    fn warn_of_seal(&self) {
+        if !self.has_told_seal.swap(true, SeqCst) {
+            self.tell(Change::Warning(
+                "an entry in Redis is not sealed with redis.integrityKey: somebody else wrote it, or a process that has \
+                 another key or none. It counts as missing, now and whenever it is so"
+                    .into(),
+            ));
+        }
+    }
+
     /// What an entry from Redis is worth: whole, ours, of this reign, and of the current versions.
     pub(super) fn judge(
         &self,
@@ -155,6 +172,11 @@ impl Engine {
             Opened::Nothing => return Verdict::Nothing,
             Opened::Malformed(id) => {
                 self.metrics.redis_errors.add(1);
+                return Verdict::Bad(id);
+            }
+            Opened::Unsealed(id) => {
+                self.metrics.redis_errors.add(1);
+                self.warn_of_seal();
                 return Verdict::Bad(id);
             }
             Opened::Whole(envelope) => envelope,

@@ -325,7 +325,7 @@ impl Engine {
             self.redis_failed(shards, &fault);
             return Err(pending);
         }
-        let opened: Vec<Opened<'_>> = replies.iter().map(Opened::new).collect();
+        let opened: Vec<Opened<'_>> = replies.iter().map(|reply| Opened::new(reply, &self.seal)).collect();
         let versions = match self.unless_silent(self.current_versions(&opened, shards, budget)).await {
             Ok(versions) => versions,
             Err(fault) => {

@@ -43,6 +43,7 @@ use crate::notice::{Change, Watcher, Watchers};
 use crate::path;
 use crate::retry::Retries;
 use crate::rules::{Judgement, Rule, RuleBook};
+use crate::seal::Seal;
 use crate::settling::Settling;
 use crate::shards::Shards;
 use crate::versions::VersionTable;
@@ -80,6 +81,8 @@ pub struct Engine {
     invalidating: AtomicU64,
     /// Once is enough: it is the same right each time.
     has_told_refusal: AtomicBool,
+    seal: Seal,
+    has_told_seal: AtomicBool,
     watchers: Watchers,
     closed: AtomicBool,
     myself: Weak<Engine>,
@@ -125,6 +128,11 @@ impl Engine {
             metrics: Metrics::default(),
             invalidating: AtomicU64::new(0),
             has_told_refusal: AtomicBool::new(false),
+            seal: Seal::new(
+                config.redis.as_ref().and_then(|redis| redis.integrity_key.as_deref()),
+                &config.namespace,
+            ),
+            has_told_seal: AtomicBool::new(false),
             watchers: Watchers::default(),
             closed: AtomicBool::new(false),
             myself: myself.clone(),

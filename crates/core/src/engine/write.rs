@@ -167,7 +167,7 @@ impl Engine {
             .key(self.keys.lease(setting.name))
             .key(self.keys.vehicle(push, self.process))
             .arg(token)
-            .arg(envelope.encode())
+            .arg(self.seal.close(envelope.encode()))
             .number(policy.hard_ttl().max(1))
             .arg("");
         match shards.scripts(&[call], budget).await {
