@@ -22,10 +22,11 @@ const QUIET = { NEXT_TELEMETRY_DISABLED: '1' }
 
 const modified = (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0
 
+/** A folder is newer when a file in it is gone; the application's own changes with each build. */
 function newest(file) {
   if (!statSync(file).isDirectory()) return file.endsWith('.tsbuildinfo') ? 0 : modified(file)
   const names = readdirSync(file).filter((name) => !NOT_SOURCES.has(name))
-  return Math.max(0, ...names.map((name) => newest(path.join(file, name))))
+  return Math.max(file === APP ? 0 : modified(file), ...names.map((name) => newest(path.join(file, name))))
 }
 
 function read(file) {
