@@ -3,11 +3,13 @@
 
 const assert = require('node:assert/strict')
 const { cpSync, mkdirSync, readFileSync, renameSync, writeFileSync } = require('node:fs')
+const { once } = require('node:events')
+const http = require('node:http')
 const path = require('node:path')
 const { test } = require('node:test')
 const { blocksOf } = require('./support/docs/blocks.js')
 const { eventually, sleep } = require('./support/kit.js')
-const { run } = require('./support/next.js')
+const { run, startReplica } = require('./support/next.js')
 const { testApplication, world } = require('./support/next-cases.js')
 
 const PAGE = path.join(__dirname, '..', 'docs', 'nextjs.md')
@@ -32,6 +34,16 @@ async function main() {
   console.log(JSON.stringify([...seen, Object.hasOwn(tagsManifest, 'get')]))
 }
 main()`
+
+/** Over a connection of its own that ends with it: one that is kept alive would keep the server, too. */
+async function postAlone(url, body) {
+  const request = http.request(url, { method: 'POST', agent: false })
+  request.end(JSON.stringify(body))
+  const [response] = await once(request, 'response')
+  let text = ''
+  for await (const chunk of response.setEncoding('utf8')) text += chunk
+  return { status: response.statusCode, text }
+}
 
 testApplication('isr', () => {
   test('the calls of the package itself tell the page nothing: it stays as it was built', async () => {
@@ -78,6 +90,30 @@ testApplication('isr', () => {
     const value = world.source.change('never')
 
     assert.equal((await world.a.page('/never')).value, value)
+  })
+
+  test('SIGTERM: a request under way ends well, leases are given back, and a queued invalidation reaches the others', async () => {
+    const leaving = await startReplica(world.app.folder, world.fleetEnv)
+    await leaving.page('/cold')
+    await world.b.page('/cold')
+    const slow = postAlone(`${leaving.origin}/api/slow`, { ms: 1_500 })
+    await eventually(async () => (await leaving.metrics()).loads.started >= 2, 1_000, 'both loads run')
+    const value = world.source.change('shared')
+    world.redis.pause()
+    const { redis: receipt } = await leaving.invalidate({ tag: 'shared' })
+    const stopped = leaving.stop()
+    world.redis.resume()
+
+    const answer = await slow
+    const { how, ms } = await stopped
+    const waited = await world.b.json('/api/slow')
+
+    assert.deepEqual(answer, { status: 200, text: 'loaded' }, leaving.output)
+    assert.ok([0, 143, 'SIGTERM'].includes(how), `${how}`)
+    assert.ok(ms <= 1_500 + 1_000, `${ms} ms`)
+    assert.ok(waited <= 500, `a lease was left behind: ${waited} ms`)
+    assert.equal(receipt, 'queued')
+    await eventually(async () => (await world.b.page('/cold')).value === value, 1_000, 'the invalidation was sent')
   })
 
   test('in the edge runtime a call says that it cannot work there', async () => {

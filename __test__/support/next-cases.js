@@ -60,6 +60,7 @@ async function cleanUp() {
 /** Two replicas on one Redis. */
 async function startTwo(REDIS_URL) {
   const env = { ...world.env, REDIS_URL, TIDECACHE_NAMESPACE: freshNamespace() }
+  world.fleetEnv = env
   const [a, b] = await Promise.all([1, 2].map(() => startReplica(world.app.folder, env)))
   Object.assign(world, { a, b })
 }
