@@ -24,6 +24,16 @@ const BUILD = {
   Spirit: '11',
 }
 
+/** Where the browser is sent by a change that was made; a refused one answers, too, with its reason or nothing. */
+const LED_TO = {
+  createBuild: /^\/builds\/(\d+)/,
+  updateBuild: /^\/builds\/\d+/,
+  deleteBuild: /^\/users\/\d+/,
+  toggleLike: /^undefined$/,
+}
+
+const refused = (what, status) => Object.assign(new Error(`${what}: ${status}`), { status })
+
 class Client {
   #origin
   #agent
@@ -62,9 +72,9 @@ class Client {
     if (id !== undefined) fields.id = String(id)
     const where = id === undefined ? '/builds/new' : `/builds/${id}`
     const { headers } = await this.act(where, change, fields, isForm ? [{ errors: {} }] : [], cookie && { cookie })
-    const made = headers['x-action-redirect']?.match(/^\/builds\/(\d+)/)?.[1]
-    if (isForm && made === undefined) throw new Error(`${change} led nowhere`)
-    return change === 'createBuild' ? Number(made) : undefined
+    const led = headers['x-action-redirect']
+    if (!LED_TO[change].test(led)) throw refused(`${change} led to ${led}`, 200)
+    return change === 'createBuild' ? Number(led.match(LED_TO.createBuild)[1]) : undefined
   }
 
   /** An action, with its arguments as React encodes them: the form is the last. */
@@ -91,10 +101,7 @@ class Client {
         response.once('end', () => {
           const answer = { headers: response.headers, body: Buffer.concat(chunks).toString() }
           if (response.statusCode < 400) resolve(answer)
-          else
-            reject(
-              Object.assign(new Error(`${method} ${where}: ${response.statusCode}`), { status: response.statusCode }),
-            )
+          else reject(refused(`${method} ${where}`, response.statusCode))
         })
       })
       request.once('error', reject)

@@ -22,7 +22,7 @@ function percentileOfBuckets(before, after, share) {
   return undefined
 }
 
-function figuresOf({ took, refused, changes, seconds, before, after }) {
+function figuresOf({ took, refused, failed, changes, seconds, before, after }) {
   const difference = (of) => sum(after.map((counts, i) => of(counts) - of(before[i])))
   const hits = difference(({ metrics }) => metrics.hits)
   const misses = difference(({ metrics }) => metrics.misses)
@@ -37,6 +37,7 @@ function figuresOf({ took, refused, changes, seconds, before, after }) {
   return {
     requests: took.length,
     refused: refused.length,
+    failed,
     changes,
     seconds,
     reads: hits + misses,
@@ -67,6 +68,8 @@ function change(without, withCache) {
 
 /** [what, without, with, change], of two runs of one phase */
 const both = (runs, name, of, show) => [name, ...runs.map((run) => show(of(run))), change(...runs.map(of))]
+/** The same, of both phases together. */
+const total = (runs, name, of) => [name, ...runs.map((run) => number(of(run.steady) + of(run.fast))), '']
 const only = (name, value) => [name, '–', value, '']
 
 function pageRows(runs) {
@@ -84,6 +87,7 @@ function groupsOf(without, withCache, rate) {
   const { fast, steady } = withCache
   const steadies = [without.steady, steady]
   const fasts = [without.fast, fast]
+  const all = [without, withCache]
   return [
     [`At ${rate} requests a second`, pageRows(steadies)],
     [
@@ -95,6 +99,14 @@ function groupsOf(without, withCache, rate) {
         both(fasts, 'database queries/s', ({ queries, seconds }) => queries / seconds, number),
         only('hit rate', percent(fast.hitRate)),
         only('hits from memory', percent(fast.memoryShare)),
+      ],
+    ],
+    [
+      'In both phases',
+      [
+        total(all, 'changes made', ({ changes }) => changes),
+        total(all, 'changes that failed', ({ failed }) => failed.length),
+        total(all, 'requests refused: a build that is not there any more', ({ refused }) => refused),
       ],
     ],
     [
@@ -126,10 +138,19 @@ function markdownTable(groups) {
 function verdictsOf(without, withCache, rate) {
   const { fast, steady } = withCache
   const saved = 100 * (1 - fast.queriesPer1000 / without.fast.queriesPer1000)
+  const phases = [without.steady, without.fast, steady, fast]
+  const failed = phases.flatMap((phase) => phase.failed)
+  const changes = sum(phases.map((phase) => phase.changes))
+  const refused = Math.max(...phases.map((phase) => (100 * phase.refused) / (phase.requests + phase.refused)))
   return [
     [`hit rate ${percent(fast.hitRate)}: at least 97 %`, fast.hitRate >= 97],
     [`database queries −${percent(saved)}: at least 95 % fewer`, saved >= 95],
     [`p99 of cache hits at ${rate} requests a second ${ms(steady.hitP99)}: below 1 ms`, steady.hitP99 < 1],
+    [
+      `${number(changes)} changes made, ${failed.length} failed${failed.length > 0 ? ` (${failed[0]})` : ''}`,
+      changes > 0 && failed.length === 0,
+    ],
+    [`${percent(refused)} of the requests refused, at most: no more than 1 %`, refused <= 1],
   ]
 }
 

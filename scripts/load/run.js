@@ -88,9 +88,10 @@ async function request({ client }, mix, notes, began) {
     notes.took.push(performance.now() - began)
     if (wanted.change !== undefined) notes.changes++
   } catch (error) {
-    // A build may be deleted between the draw and the request.
-    if (error.status === undefined) throw error
-    notes.refused.push(error.message)
+    if (wanted.change !== undefined && error.status !== undefined) notes.failed.push(error.message)
+    // A build may be deleted between the draw and the request: counted, and few.
+    else if (error.status === 404) notes.refused.push(error.message)
+    else throw error
   }
 }
 
@@ -126,7 +127,7 @@ async function atRate(replica, mix, notes, { perSecond, seed, end }) {
 
 /** Both replicas under `drive` for so long: what it noted, and what they counted before and after. */
 async function phase({ replicas, mixes, seconds, tell }, drive, how) {
-  const notes = { took: [], refused: [], changes: 0 }
+  const notes = { took: [], refused: [], failed: [], changes: 0 }
   const before = await Promise.all(replicas.map(countsOf))
   const began = performance.now()
   const elapsed = () => (performance.now() - began) / 1_000
