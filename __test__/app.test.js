@@ -3,7 +3,7 @@
 
 const assert = require('node:assert/strict')
 const { after, before, describe, test } = require('node:test')
-const { clock, eventually, freshNamespace, percentile, sleep } = require('./support/kit.js')
+const { eventually, freshNamespace, sleep } = require('./support/kit.js')
 const { createCache } = require('..')
 const { Client } = require('../scripts/load/client.js')
 const { Replica, TOKEN, sessionOf, sql, startFleet } = require('./support/next-app.js')
@@ -338,4 +338,23 @@ describe('replicas of other kinds', { concurrency: true }, () => {
     await sql(forbidden, 'GRANT CREATE ON SCHEMA public TO stranger')
     await replica.page('/')
   })
+})
+
+test('who is not the author changes nothing, by whatever action and whatever the page shows', async () => {
+  const [{ id, title }] = await sql(
+    fleet.postgres.url,
+    `SELECT id, title FROM builds WHERE user_id <> ${AUTHOR} LIMIT 1`,
+  )
+  const client = new Client(fleet.a.origin)
+  const cookie = sessionOf(AUTHOR)
+
+  const { body } = await client.act(`/builds/${id}`, 'updateBuild', { ...FORM, id: String(id) }, [{ errors: {} }], {
+    cookie,
+  })
+  await client.act(`/builds/${id}`, 'deleteBuild', { id: String(id) }, [], { cookie })
+
+  const found = await sql(fleet.postgres.url, `SELECT title FROM builds WHERE id = ${id}`)
+  assert.match(body, /Only its author or an administrator/)
+  assert.deepEqual(found, [{ title }])
+  assert.ok((await fleet.b.page(`/builds/${id}`)).html.includes(title))
 })

@@ -35,4 +35,4 @@ async function findOrInstall(find, packages, howTo, options) {
   return found
 }
 
-module.exports = { findOrInstall }
+module.exports = { findOrInstall, mayInstall }
