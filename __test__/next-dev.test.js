@@ -9,7 +9,9 @@ const { eventually, freshNamespace } = require('./support/kit.js')
 const { NEXT, Replica, installApp, startSource } = require('./support/next.js')
 const { startRedis } = require('./support/redis.js')
 
-const EDITED = ['app/many/page.isr.tsx', 'lib/value.tsx']
+/** The first and the last make caches of their own: the same at each evaluation. */
+const EDITED = ['app/many/page.isr.tsx', 'lib/value.tsx', 'app/own/page.isr.tsx']
+const SHOWN = ['/many', '/cold', '/own']
 const EDITS = 10
 
 let source
@@ -32,10 +34,11 @@ after(async () => {
   app?.remove()
 })
 
-/** Connections of the application: those of this test say so by what they ask. */
+/** The connections of the application, by number: one that was made anew has another. Those of this test say so by what they ask. */
 async function connections() {
   const list = String(await redis.command('CLIENT', 'LIST'))
-  return list.split('\n').filter((line) => line.includes('id=') && !/cmd=client/.test(line)).length
+  const lines = list.split('\n').filter((line) => line.startsWith('id=') && !/cmd=client/.test(line))
+  return lines.map((line) => Number(line.match(/^id=(\d+)/)[1])).sort((a, b) => a - b)
 }
 
 const htmlOf = async (where) => (await server.request(where)).text()
@@ -49,23 +52,38 @@ function edit(number) {
 }
 
 test(`after ${EDITS} edits there is one engine, with the connections of before`, async () => {
-  await htmlOf('/many')
-  await htmlOf('/cold')
+  for (const where of SHOWN) await htmlOf(where)
   const before = await connections()
-  const { process: engine } = await server.metrics()
 
   for (let number = 1; number <= EDITS; number++) {
     edit(number)
     const shows = async (where) => (await htmlOf(where)).includes(`title="${number}"`)
-    await eventually(async () => (await shows('/many')) && (await shows('/cold')), 30_000, `edit ${number} is seen`)
-    assert.equal(await connections(), before, `after edit ${number}`)
+    for (const where of SHOWN) await eventually(() => shows(where), 30_000, `edit ${number} is seen in ${where}`)
+    assert.deepEqual(await connections(), before, `after edit ${number}`)
   }
 
-  const { process: now, redis: link } = await server.metrics()
-  assert.ok(before > 0)
-  assert.equal(now.id, engine.id)
+  // Two for each of the two namespaces.
+  const { redis: link } = await server.metrics()
+  assert.equal(before.length, 4)
   assert.equal(link.health.connected, true)
+  assert.equal(source.queriesOf('own'), 1)
   assert.equal(source.queriesOf('shared'), 1, 'memory outlived the edits')
+})
+
+test('an edit that changes the options of a cache replaces its engine, and no other', async () => {
+  const before = await connections()
+  const file = path.join(app.folder, 'app/own/page.isr.tsx')
+  writeFileSync(
+    file,
+    readFileSync(file, 'utf8').replace('8_000_000', '9_000_000').replace('<output', '<output id="other"'),
+  )
+  await eventually(async () => (await htmlOf('/own')).includes('id="other"'), 30_000, 'the edit is seen')
+
+  const now = await connections()
+
+  const kept = now.filter((id) => before.includes(id))
+  assert.equal(now.length - kept.length, 2, `${before} → ${now}`)
+  assert.ok(kept.length >= 2 && source.queriesOf('shared') === 1)
 })
 
 test('in development too, loaders see no request', async () => {

@@ -59,10 +59,14 @@ testApplication('isr', () => {
   })
 
   test('mode stale: the page is served once more, and made anew meanwhile', async () => {
-    await world.b.page('/forced')
+    await eventually(async () => (await world.b.page('/forced')).kept === 'HIT', 2_000, 'the page is kept')
+    const { value: old } = await world.b.page('/forced')
     const value = world.source.change('forced')
     await world.a.invalidate({ tag: 'forced' }, { mode: 'stale' })
 
+    const next = await world.b.page('/forced')
+
+    assert.deepEqual([next.value, next.kept], [old, 'STALE'])
     await eventually(async () => (await world.b.page('/forced')).value === value, 5_000, 'the new page')
   })
 
@@ -90,6 +94,43 @@ testApplication('isr', () => {
     const value = world.source.change('never')
 
     assert.equal((await world.a.page('/never')).value, value)
+  })
+
+  test('a page with a parameter, made at build or on demand, ends with its own entries and no others', async () => {
+    const isKept = async (where) => (await world.b.page(where)).kept === 'HIT'
+    for (const where of ['/item/1', '/item/2']) {
+      await eventually(() => isKept(where), 2_000, `${where} is kept`)
+    }
+    for (let round = 0; round < 5; round++) {
+      const value = world.source.change('item-2')
+      await world.a.invalidate({ tag: 'item-2' })
+
+      assert.equal((await world.b.page('/item/2')).value, value)
+      assert.ok(await isKept('/item/1'))
+    }
+  })
+
+  test('proxy.ts reads the cache: what it answers is new after an invalidation elsewhere', async () => {
+    const proxied = () => world.b.text('/proxied')
+    assert.equal(await proxied(), 'proxied-0')
+    const value = world.source.change('proxied')
+    assert.equal(await proxied(), 'proxied-0')
+
+    await world.a.invalidate({ tag: 'proxied' })
+
+    await eventually(async () => (await proxied()) === value, 100, 'the new value')
+  })
+
+  test('a refresh that outlives its response is waited for at the end of the server', async () => {
+    const leaving = await startReplica(world.app.folder, world.fleetEnv)
+    const values = [await leaving.text('/api/refreshed')]
+    await sleep(5)
+    values.push(await leaving.text('/api/refreshed'))
+    const { ms } = await leaving.stop()
+
+    assert.deepEqual(values, ['run 1', 'run 1'])
+    assert.ok(ms <= 1_600, `${ms} ms`)
+    assert.equal(await world.b.text('/api/refreshed'), 'run 2')
   })
 
   test('SIGTERM: a request under way ends well, leases are given back, and a queued invalidation reaches the others', async () => {

@@ -128,15 +128,20 @@ class Replica {
     return response.text()
   }
 
-  /** A page: its value, its lifetime in shared caches (s), and how long the answer took (ms). */
+  /**
+   * A page: its value, its lifetime in shared caches and how long they may show it after that while they fetch a new one
+   * (s), and how long the answer took (ms).
+   */
   async page(where) {
     const began = clock()
     const response = await this.request(where)
     const html = await response.text()
-    const [, seconds = '0'] = response.headers.get('cache-control').match(/s-maxage=(\d+)/) ?? []
+    const told = (name) => Number(response.headers.get('cache-control').match(`${name}=(\\d+)`)?.[1] ?? 0)
     const value = html.match(/<output>(.*?)<\/output>/)?.[1]
     assert.equal(response.status, 200, this.#output)
-    return { value, seconds: Number(seconds), kept: response.headers.get('x-nextjs-cache'), ms: clock() - began }
+    const ms = clock() - began
+    const kept = response.headers.get('x-nextjs-cache')
+    return { value, seconds: told('s-maxage'), stale: told('stale-while-revalidate'), kept, ms }
   }
 
   invalidate(target, options) {
