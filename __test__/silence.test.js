@@ -117,3 +117,26 @@ test('one large and slow reply is waited for while bytes arrive, and nothing els
   assert.deepEqual([tier, value.length], ['redis', 1 << 20])
   assert.deepEqual(states, [])
 })
+
+test('a process that was held up itself finds the answer in its socket: Redis is not silent', async (t) => {
+  const redis = await useRedis(t)
+  const proxy = await useProxy(t, redis.port)
+  const namespace = freshNamespace()
+  const [writer] = await usePeers(t, 1, { redis: redis.url, namespace })
+  const [reader] = await usePeers(t, 1, { redis: proxy.url, namespace })
+  await Promise.all([writer.ready(), reader.ready()])
+
+  for (let round = 0; round < 3; round++) {
+    await writer.set(`k${round}`, 'stored')
+    proxy.delay(40)
+    const reading = reader.getOrSet(`k${round}`, { value: 'loaded' })
+    await sleep(40)
+    reader.pause()
+    await sleep(2 * COMMAND)
+    reader.resume()
+
+    assert.equal(await reading, 'stored')
+    assert.equal((await reader.metrics()).redis.breaker, 'closed')
+    proxy.delay(0)
+  }
+})

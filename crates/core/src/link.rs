@@ -10,12 +10,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{watch, Notify};
-use tokio::time::{timeout_at, Instant as Deadline};
+use tokio::time::{timeout, timeout_at, Instant as Deadline};
 
 use crate::breaker::Breaker;
 use crate::clock::{Instant, MS};
 use crate::config::{CoherenceMode, RedisConfig};
 use crate::key::NameHash;
+use crate::redis::wire::GRACE;
 use crate::shards::Shards;
 
 #[derive(Clone, Debug)]
@@ -280,6 +281,11 @@ impl Link {
             self.wake.notify_one();
             match self.unless_silent(timeout_at(until, basis.changed())).await {
                 Some(Ok(Ok(()))) => {}
+                Some(Err(_)) => {
+                    // As for every answer: what has arrived is read first.
+                    let _ = timeout(GRACE, basis.changed()).await;
+                    return self.is_coherent(now());
+                }
                 _ => return self.is_coherent(now()),
             }
         }

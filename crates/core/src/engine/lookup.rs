@@ -187,8 +187,8 @@ impl Engine {
         };
 
         // 2. After a pause nobody vouches for memory and table: one heartbeat does, in one round trip.
-        if shards.has_pushes() && !link.is_coherent(self.now()) {
-            link.prove(|| self.now(), budget.until()).await;
+        if shards.has_pushes() && !link.is_coherent(self.now()) && link.prove(|| self.now(), budget.until()).await {
+            budget.progress();
         }
         let rest = self.answer_from_memory(pending, answer);
         if rest.is_empty() {

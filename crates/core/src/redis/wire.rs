@@ -6,11 +6,14 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, Value};
 use tokio::task::JoinHandle;
-use tokio::time::{timeout_at, Instant};
+use tokio::time::{timeout, timeout_at, Instant};
 
 use super::fault::{fault_of, Fault};
 use super::script::ScriptCall;
 use super::stream::Arrived;
+
+/// For what has arrived and was not read yet: a few turns of the runtime.
+pub const GRACE: Duration = Duration::from_millis(5);
 
 /// What Redis may still cost one operation. Arriving bytes renew it, up to ten times: a large reply on a
 /// slow link is progress, a silent link is not.
@@ -40,6 +43,13 @@ impl Budget {
     #[must_use]
     pub fn is_over(&self) -> bool {
         Instant::now() >= self.until
+    }
+
+    /// An answer came: what is left is a step again, if it was used up.
+    pub fn progress(&mut self) {
+        if self.is_over() {
+            self.until = (Instant::now() + self.step).min(self.last);
+        }
     }
 
     /// Another step if bytes arrived.
@@ -96,7 +106,14 @@ impl Wire {
             let (seen, since) = (self.arrived(), Instant::now());
             match timeout_at(budget.until(), &mut reply).await {
                 Ok(result) => return result.map_err(Fault::from),
-                Err(_) => budget.renew(self.arrived() != seen, since)?,
+                Err(_) => {
+                    // This process may have been held up itself: what lies in the socket is read before anything is judged.
+                    if let Ok(result) = timeout(GRACE, &mut reply).await {
+                        budget.progress();
+                        return result.map_err(Fault::from);
+                    }
+                    budget.renew(self.arrived() != seen, since)?;
+                }
             }
         }
     }
