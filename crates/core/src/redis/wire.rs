@@ -104,17 +104,15 @@ impl Wire {
         tokio::pin!(reply);
         loop {
             let (seen, since) = (self.arrived(), Instant::now());
-            match timeout_at(budget.until(), &mut reply).await {
-                Ok(result) => return result.map_err(Fault::from),
-                Err(_) => {
-                    // This process may have been held up itself: what lies in the socket is read before anything is judged.
-                    if let Ok(result) = timeout(GRACE, &mut reply).await {
-                        budget.progress();
-                        return result.map_err(Fault::from);
-                    }
-                    budget.renew(self.arrived() != seen, since)?;
-                }
+            if let Ok(result) = timeout_at(budget.until(), &mut reply).await {
+                return result.map_err(Fault::from);
             }
+            // This process may have been held up itself: what lies in the socket is read before anything is judged.
+            if let Ok(result) = timeout(GRACE, &mut reply).await {
+                budget.progress();
+                return result.map_err(Fault::from);
+            }
+            budget.renew(self.arrived() != seen, since)?;
         }
     }
 
