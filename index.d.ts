@@ -173,7 +173,7 @@ export interface Cache {
 
 export interface CacheOptions {
   /**
-   * Where Redis is: `redis://`, `rediss://` or `unix://`, or options. `false`: memory only.
+   * Where Redis is: `redis://`, `rediss://`, `unix://`, `redis+sentinel://` or `redis+cluster://`, or options. `false`: memory only.
    * @default the environment's `REDIS_URL`; empty or unset: memory only
    */
   redis?: string | RedisOptions | false | undefined
@@ -226,7 +226,7 @@ export interface RedisOptions {
   username?: string | undefined
   /** @default the URL's. Never shown. */
   password?: string | undefined
-  /** 0 to 2,147,483,647. @default the URL's, or 0 */
+  /** 0 to 2,147,483,647; a cluster has 0 alone. @default the URL's, or 0 */
   db?: number | undefined
   /** `rediss:` and `REDIS_TLS_ENABLED` switch it on, too; nothing downgrades `rediss:`. */
   tls?: boolean | TlsOptions | undefined
@@ -253,8 +253,9 @@ export interface RedisOptions {
    */
   coherence?: 'auto' | 'tracking' | 'none' | undefined
   /**
-   * In place of `url`: the Sentinels as 'host' or 'host:port' (26379). Needs `sentinel`. In a URL:
-   * `redis+sentinel://host:port,host:port/db?master=name`, with the master's credentials before the hosts.
+   * In place of `url`: with `sentinel` the Sentinels as 'host' or 'host:port' (26379), in a URL
+   * `redis+sentinel://host:port,host:port/db?master=name`; without it nodes of a cluster (6379), any of which leads to the others,
+   * in a URL `redis+cluster://host:port,host:port`. Credentials before the hosts are those of Redis itself. At least one.
    */
   nodes?: readonly string[] | undefined
   /** Of the Sentinels that watch over the master. `username` and `password` of {@link RedisOptions} are the master's. */
@@ -284,7 +285,7 @@ export interface TlsOptions {
   /** With `key`: the client certificate. */
   cert?: string | Uint8Array | undefined
   key?: string | Uint8Array | undefined
-  /** The name the server's certificate must carry. @default the host */
+  /** The name the server's certificate must carry. @default the host, of each node its own */
   servername?: string | undefined
   /** @default true */
   rejectUnauthorized?: boolean | undefined
@@ -448,6 +449,7 @@ export interface InvalidateReceipt {
 export interface Health {
   status: 'ok' | 'degraded' | 'memory-only'
   redis: {
+    /** In a cluster: to every master. */
     connected: boolean
     /** The round trip just made, ms. */
     latency: number | null
@@ -486,7 +488,7 @@ export interface Metrics {
     errors: number
     coherence: 'tracking' | 'none'
     breaker: 'closed' | 'open' | 'half-open'
-    /** `latency`: last round trip. */
+    /** `connected`: in a cluster, to every master. `latency`: last round trip. */
     health: { connected: boolean; latency: number | null }
   }
   /** Those that run now are `started` less `succeeded`, `failed`, `timedOut` and `abandoned`. */

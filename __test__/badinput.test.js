@@ -144,7 +144,11 @@ test('options at the limits are accepted', async (t) => {
 const REDIS = 'redis://127.0.0.1'
 const BYTES = 'an integer number of bytes from 65536 (64 KiB)'
 const CACHE_OPTIONS = [
-  ['http://localhost', 'redis', 'must be a URL with scheme redis://, rediss://, unix:// or redis+sentinel://'],
+  [
+    'http://localhost',
+    'redis',
+    'must be a URL with scheme redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://',
+  ],
   ['localhost:6379', 'redis', 'must be a URL'],
   [7, 'redis', 'got number'],
   [true, 'redis', 'false for memory only'],
@@ -162,12 +166,18 @@ const CACHE_OPTIONS = [
   [{ url: REDIS, integrityKey: 'short' }, 'redis.integrityKey', '16 bytes at least (32 random ones, say); got 5 bytes'],
   [{ url: REDIS, integrityKey: 7 }, 'redis.integrityKey', 'a string or bytes', 'got number'],
   [{ nodes: [] }, 'redis.nodes', "a list of 'host:port', not an empty one"],
-  [{ nodes: ['h'] }, 'redis.nodes', 'needs redis.sentinel'],
+  [{ nodes: 'localhost:7000' }, 'redis.nodes', "a list of 'host:port'"],
+  [{ nodes: ['h', 'localhost:0'] }, 'redis.nodes[1]', 'a port from 1 to 65535'],
+  [{ nodes: [{ host: 'h' }] }, 'redis.nodes[0]', "'host' or 'host:port'"],
+  [{ nodes: ['h'], db: 1 }, 'redis.db', 'must be 0', 'a cluster has no other'],
   [{ nodes: ['h/1'], sentinel: { master: 'm' } }, 'redis.nodes[0]', "'host' or 'host:port'; got 'h/1'"],
   [{ nodes: ['h'], sentinel: { master: 7 } }, 'redis.sentinel.master', 'the name that the Sentinels have'],
   [{ nodes: ['h'], sentinel: { name: 'm' } }, 'redis.sentinel.name', 'allowed: master, username, password'],
   [{ url: REDIS, sentinel: { master: 'm' } }, 'redis.sentinel', 'needs the Sentinels'],
-  ['redis+cluster://localhost', 'redis', 'not supported yet'],
+  [{ url: 'redis+cluster://h', sentinel: { master: 'm' } }, 'redis.sentinel', 'a cluster has none'],
+  ['redis+cluster://localhost/1', 'redis', 'database 0', 'a cluster has no other'],
+  ['redis+cluster://localhost:7000,', 'redis', 'must name the nodes as host:port,host:port'],
+  ['redis+cluster://localhost:x', 'redis', 'must be a URL'],
   ['redis+sentinel://localhost', 'redis.sentinel.master', '?master=name'],
 ].map(([redis, ...texts]) => [{ redis }, ...texts])
 const OTHERS = [

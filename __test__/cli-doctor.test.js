@@ -165,15 +165,15 @@ test('a Redis that is full: what still works, and what to do', async (t) => {
   assert.equal(told.mode, await lived(redis.url))
 })
 
-test('a cluster: not supported yet, said plainly', async (t) => {
+test('a node of a cluster, given as if it were a server of its own: what to give instead', async (t) => {
   const cluster = await useRedis(t, { args: ['--cluster-enabled', 'yes'] })
 
   const told = await examine(cluster.url)
 
   assert.equal(told.code, 1)
   assert.equal(told.mode, 'memory-only')
-  assert.equal(told.because, 'Redis Cluster')
-  assert.match(told.check.topology.consequence, /Not supported yet/)
+  assert.equal(told.because, 'a node of a Redis Cluster')
+  assert.match(told.check.topology.mend[0], new RegExp(`redis\\+cluster://127.0.0.1:${cluster.port}`))
   assert.equal(told.check.commands, undefined, 'no ACL rule that would not help')
 })
 

@@ -17,7 +17,7 @@ test('misuse is one sentence, exit code 2, and nothing on stdout', async () => {
     [['ls'], 'no Redis is named: give --redis redis://host:6379 or set REDIS_URL'],
     [
       ['ls', '--redis', 'http://u:secret@h'],
-      "--redis must be a URL with scheme redis://, rediss://, unix:// or redis+sentinel://; got 'http://***@h'",
+      "--redis must be a URL with scheme redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://; got 'http://***@h'",
     ],
     [
       ['ls', '--namespace', 'a b', '--redis', 'redis://h'],

@@ -132,7 +132,8 @@ test('Sentinels are given by a URL or by nodes', () => {
   for (const [options, message] of [
     [{ nodes: [] }, /^redis\.nodes must be a list of 'host:port', not an empty one; got \[\]/],
     [{ nodes: 'a:1' }, /^redis\.nodes must be a list/],
-    [{ nodes: ['a'] }, /^redis\.nodes needs redis\.sentinel/],
+    [{ nodes: ['a'], url: 'redis+cluster://a' }, /^redis\.url and redis\.nodes cannot be given together/],
+    [{ url: 'redis+cluster://a', sentinel: { master: 'm' } }, /^redis\.sentinel cannot be used with redis\+cluster/],
     [{ nodes: ['a', 'u@b'], sentinel: { master: 'm' } }, /^redis\.nodes\[1\] must be 'host' or 'host:port'; got 'u@b'/],
     [{ nodes: ['a:x'], sentinel: { master: 'm' } }, /^redis\.nodes\[0\] must be a URL/],
     [{ nodes: ['a'], sentinel: {} }, /^redis\.sentinel\.master must be the name/],
@@ -170,7 +171,11 @@ test('a bad URL is refused without showing a password', () => {
     'redis+sentinel://u:hunter2@h,?master=m',
     'redis+sentinel://u:hunter2@h:0?master=m',
     'redis+sentinel://u:hunter2@h,i:0?master=m',
-    'redis+cluster://u:hunter2@h',
+    'redis+cluster://u:hunter2@h:0',
+    'redis+cluster://u:hunter2@h,',
+    'redis+cluster://u:hunter2@h/1',
+    'redis+cluster://:hunter2',
+    'redis+cluster://u:hun%ter2@h',
     'memcached://h',
     '',
     ' ',
@@ -183,15 +188,34 @@ test('a bad URL is refused without showing a password', () => {
       assert.match(message, /^(redis|redis\.url|REDIS_URL) /)
     }
   }
-  refuses(() => redisOf('redis+cluster://h'), /redis\+cluster:, which is not supported yet/)
   refuses(
     () => redisOf('redis+sentinel://h'),
     /redis\.sentinel\.master must be the name .* the URL must end in \?master=name/,
   )
-  refuses(() => redisOf('http://h'), /redis:\/\/, rediss:\/\/, unix:\/\/ or redis\+sentinel:\/\/; got 'http:\/\/h'/)
+  refuses(() => redisOf('http://h'), /unix:\/\/, redis\+sentinel:\/\/ or redis\+cluster:\/\/; got 'http:\/\/h'/)
   for (const value of [true, 5, null, ['redis://u:hunter2@h'], new URL('redis://u:hunter2@h')]) {
     refuses(() => redisOf(value), /^redis must be a URL .*or false for memory only; got (boolean|number|null|object)$/)
   }
+})
+
+test('a cluster is known by its nodes, in whatever order they are given', () => {
+  const places = ['redis+cluster://h:1,i:2', 'redis+cluster://i:2,h:1,h:1/0', { nodes: ['i:2', 'H:1'] }]
+  for (const place of places) {
+    const { url, nodes, sentinels, db } = redisOf(place)
+    assert.equal(url, 'redis+cluster://h:1,i:2')
+    assert.deepEqual(nodes, [
+      { host: 'h', port: 1 },
+      { host: 'i', port: 2 },
+    ])
+    assert.deepEqual([sentinels, db], [null, 0])
+  }
+  const { url, username, password, tls } = redisOf('rediss+cluster://us%40er:p%2Fw@[::1],H.example')
+
+  assert.equal(url, 'rediss+cluster://[::1]:6379,h.example:6379')
+  assert.deepEqual([username, password], ['us@er', 'p/w'])
+  assert.equal(tls.servername, null, 'each node has a certificate of its own')
+  assert.equal(redisOf({ nodes: ['h'], tls: true }).url, 'rediss+cluster://h:6379')
+  assert.equal(redisOf({ nodes: ['h'] }, { REDIS_URL: 'redis://other' }).url, 'redis+cluster://h:6379')
 })
 
 test('no password shows in util.inspect, JSON or a message about another option', () => {

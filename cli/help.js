@@ -4,7 +4,7 @@
 const { columnsOf, padEnd, wrap } = require('./text.js')
 
 const GLOBAL_HELP = [
-  ['--redis <url>', 'redis://, rediss://, unix:// or redis+sentinel:// (REDIS_URL)'],
+  ['--redis <url>', 'redis://, rediss://, unix://, redis+sentinel:// or redis+cluster:// (REDIS_URL)'],
   ['--namespace <name>', "(TIDECACHE_NAMESPACE, else 'tidecache')"],
   ['--tls-ca <file>', 'a certificate to trust, PEM; --tls-cert and --tls-key: of the client'],
   ['--json', 'one JSON value, or one a line, for machines'],

@@ -25,6 +25,8 @@ pub struct RedisOptions {
     pub port: Option<u16>,
     /// Of a unix socket.
     pub path: Option<String>,
+    /// Of a cluster: where it may be asked for its masters.
+    pub nodes: Option<Vec<NodeOptions>>,
     pub username: Option<String>,
     pub password: Option<String>,
     pub db: i64,
@@ -81,8 +83,13 @@ impl From<EngineOptions> for Config {
 
 impl From<RedisOptions> for RedisConfig {
     fn from(options: RedisOptions) -> Self {
-        let host = options.host.unwrap_or_else(|| "localhost".to_owned());
-        let own_name = if options.sentinels.is_some() { "" } else { &host };
+        let nodes = options.nodes.unwrap_or_default();
+        let nodes: Vec<(String, u16)> = nodes.into_iter().map(|node| (node.host, node.port)).collect();
+        let first = nodes.first().cloned().unzip();
+        let host = first.0.or(options.host).unwrap_or_else(|| "localhost".to_owned());
+        // Of several servers each has a certificate made out to its own name.
+        let is_one = options.sentinels.is_none() && nodes.is_empty();
+        let own_name = if is_one { &host } else { "" };
         let tls = options.tls.map(|tls| Tls {
             ca: tls.ca.unwrap_or_default(),
             cert: tls.cert.unwrap_or_default(),
@@ -94,12 +101,13 @@ impl From<RedisOptions> for RedisConfig {
             Some(path) => Address::Unix(path),
             None => Address::Tcp {
                 host,
-                port: options.port.unwrap_or(6_379),
+                port: first.1.or(options.port).unwrap_or(6_379),
                 tls,
             },
         };
         Self {
             address,
+            nodes,
             username: options.username,
             password: options.password,
             db: options.db,

@@ -19,11 +19,45 @@ function version({ server }) {
   })
 }
 
-function topology({ server, endpoint, unlocated }) {
+const SLOTS = 16_384
+
+/** A cluster, as its nodes tell and as each master was reached. */
+function cluster({ cluster: told }) {
+  if (told.error !== undefined) {
+    return problem('topology', `no cluster: ${told.error}`, {
+      consequence: 'Redis is not used: its masters are not known.',
+      mend: ['give a single server as redis://host:port'],
+    })
+  }
+  const { masters, slots } = told
+  const lost = masters.filter(({ error }) => error !== null)
+  if (lost.length > 0) {
+    const [{ place, error }] = lost
+    return problem('topology', `a cluster: ${lost.length} of ${plural(masters.length, 'master')} cannot be used`, {
+      consequence: `${place}: ${error}. What it has is loaded, and kept in memory alone.`,
+      mend: ['check the addresses that the nodes announce (cluster-announce-ip), as seen from here'],
+    })
+  }
+  if (!told.isOk || slots < SLOTS) {
+    return problem(
+      'topology',
+      `a cluster: ${slots.toLocaleString('en')} of ${SLOTS.toLocaleString('en')} slots served`,
+      {
+        consequence: 'What lies in the others is loaded, and kept in memory alone.',
+        mend: ['redis-cli --cluster check'],
+      },
+    )
+  }
+  return ok('topology', `a cluster of ${plural(masters.length, 'master')}, all slots served`)
+}
+
+function topology(facts) {
+  const { server, endpoint, unlocated } = facts
+  if (facts.cluster !== undefined) return cluster(facts)
   if (server.isCluster || server.mode === 'cluster') {
-    return problem('topology', 'Redis Cluster', {
-      consequence: 'Not supported yet: tidecache works with one master.',
-      mend: ['use a server without cluster-enabled; each process works from its own memory until then'],
+    return problem('topology', 'a node of a Redis Cluster', {
+      consequence: 'It has a part of the keys, and refuses the others.',
+      mend: [`give nodes of the cluster as redis+cluster://${endpoint.place},host:port`],
     })
   }
   if (server.mode === 'sentinel') {

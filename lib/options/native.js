@@ -15,6 +15,7 @@ function nativeRedis(redis) {
     host: given(redis.host),
     port: given(redis.port),
     path: given(redis.path),
+    nodes: given(redis.nodes),
     username: given(redis.username),
     password: given(redis.password),
     db: redis.db,

@@ -90,7 +90,9 @@ function dbNumber(value, fromUrl) {
 
 /** Sentinels: from the URL or `nodes`, with what they call the master and credentials of their own. null: there are none. */
 function sentinelsOf({ nodes, sentinel }, where) {
-  if (sentinel === undefined && where.nodes === undefined) return null
+  if (sentinel === undefined && (where.nodes === undefined || where.isCluster)) return null
+  if (where.isCluster)
+    throw new CacheConfigError('redis.sentinel cannot be used with redis+cluster: a cluster has none')
   const options = sentinel ?? {}
   if (!isObject(options)) refuse('redis.sentinel', sentinel, `an object with ${SENTINEL_NAMES.join(', ')}`)
   checkNames(options, SENTINEL_NAMES, { prefix: 'redis.sentinel.' })
@@ -112,25 +114,32 @@ function sentinelsOf({ nodes, sentinel }, where) {
   }
 }
 
-/** Where `nodes` are, in place of a URL. */
+/** Nodes of a cluster, sorted and each once: in whatever order they are given, it is the same one. */
+function clusterOf({ nodes, isCluster }) {
+  if (!isCluster) return null
+  const byPlace = new Map(nodes.map((node) => [placeOf(node), node]))
+  return [...byPlace.keys()].sort().map((place) => byPlace.get(place))
+}
+
+const placeOf = ({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`
+
+/** Where `nodes` are, in place of a URL: of a cluster, unless they are Sentinels. */
 function endpointOfNodes(nodes, sentinel) {
   if (!Array.isArray(nodes) || nodes.length === 0)
     refuse('redis.nodes', nodes, "a list of 'host:port', not an empty one")
-  if (sentinel === undefined) {
-    throw new CacheConfigError('redis.nodes needs redis.sentinel, { master }; nodes of a cluster are not supported yet')
-  }
-  const found = nodes.map((node, n) => nodeOf(node, `redis.nodes[${n}]`))
+  const isCluster = sentinel === undefined
+  const found = nodes.map((node, n) => nodeOf(node, `redis.nodes[${n}]`, isCluster))
   const none = { path: null, username: null, password: null, db: null, master: null }
-  return { scheme: 'redis', ...found[0], ...none, nodes: found }
+  return { scheme: 'redis', ...found[0], ...none, nodes: found, isCluster }
 }
 
 /** The URL without credentials, the same for the same place: what may be shown. */
-function plainUrl({ host, port, path }, db, tls, sentinels) {
+function plainUrl({ host, port, path }, db, tls, sentinels, nodes) {
   if (path !== null) return `unix://${encodeURI(path)}?db=${db}`
-  const place = (node) => `${node.host.includes(':') ? `[${node.host}]` : node.host}:${node.port}`
   const scheme = tls === null ? 'redis' : 'rediss'
-  if (sentinels === null) return `${scheme}://${place({ host, port })}/${db}`
-  return `${scheme}+sentinel://${sentinels.nodes.map(place).join(',')}/${db}?master=${encodeURIComponent(sentinels.master)}`
+  if (nodes !== null) return `${scheme}+cluster://${nodes.map(placeOf).join(',')}`
+  if (sentinels === null) return `${scheme}://${placeOf({ host, port })}/${db}`
+  return `${scheme}+sentinel://${sentinels.nodes.map(placeOf).join(',')}/${db}?master=${encodeURIComponent(sentinels.master)}`
 }
 
 /** The bytes of a secret that entries are sealed with; never shown. */
@@ -225,13 +234,15 @@ function redisOptions(value, env) {
   if (nodes === undefined && (typeof text !== 'string' || text === '')) refuseKind(text, name)
   const where = nodes === undefined ? endpointOf(text, name) : endpointOfNodes(nodes, sentinel)
   const { host, port, path } = where
+  const cluster = clusterOf(where)
   const sentinels = sentinelsOf(options, where)
   const tls = tlsOf(options.tls, where.scheme, env)
   const username = credential(options.username, 'redis.username', where.username)
   const password = credential(options.password, 'redis.password', where.password)
   const db = dbNumber(options.db, where.db)
-  const url = plainUrl(where, db, tls, sentinels)
-  return guarded({ url, host, port, path, username, password, db, tls, sentinels, ...how })
+  if (cluster !== null && db !== 0) throw new CacheConfigError('redis.db must be 0: a cluster has no other')
+  const url = plainUrl(where, db, tls, sentinels, cluster)
+  return guarded({ url, host, port, path, nodes: cluster, username, password, db, tls, sentinels, ...how })
 }
 
 module.exports = { redisOptions }

@@ -1,17 +1,16 @@
 'use strict'
-// A Redis URL, taken apart: one server, a unix socket, or the Sentinels of a master.
+// A Redis URL, taken apart: one server, a unix socket, the Sentinels of a master, or nodes of a cluster.
 //
 // Credentials leave the URL here. An error of the URL parser is never a `cause`: it carries the whole text.
 
 const { CacheConfigError, redact } = require('../errors.js')
 const { refuse } = require('./check.js')
 
-const SCHEMES = 'redis://, rediss://, unix:// or redis+sentinel://'
-const SCHEMES_LATER = ['redis+cluster:', 'rediss+cluster:']
+const SCHEMES = 'redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://'
 const DB_MAX = 2_147_483_647
 const PORT = 6379
 const SENTINEL_PORT = 26379
-const SENTINEL = /^(rediss?)\+sentinel:\/\/([^/?#]*)(.*)$/is
+const SEVERAL = /^(rediss?)\+(sentinel|cluster):\/\/([^/?#]*)(.*)$/is
 
 function refuseUrl(name, text, why) {
   throw new CacheConfigError(`${name} ${why}; got '${redact(text).slice(0, 60)}'`)
@@ -25,8 +24,6 @@ function parseUrl(text, name, whole = text) {
   } catch {
     refuseUrl(name, whole, `must be a URL with ${SCHEMES} (write special characters of a password as %40, %2F …)`)
   }
-  const { protocol } = url
-  if (SCHEMES_LATER.includes(protocol)) refuseUrl(name, whole, `has scheme ${protocol}, which is not supported yet`)
   if (!/^(?:rediss?:\/\/|unix:)/i.test(text)) refuseUrl(name, whole, `must be a URL with scheme ${SCHEMES}`)
   // An unescaped '#' or '?' in a password would otherwise name another host.
   if (url.hash !== '' || url.search.includes('@')) {
@@ -86,40 +83,49 @@ function tcpEndpoint(url, name, text, defaultPort = PORT) {
 }
 
 /**
- * `redis+sentinel://user:password@host:port,host:port/db?master=name`: several hosts, which no URL parser knows. The
- * credentials are the master's.
+ * `redis+sentinel://user:password@host:port,host:port/db?master=name`, `redis+cluster://user:password@host:port,host:port`:
+ * several hosts, which no URL parser knows. The credentials are those of Redis itself.
  */
-function sentinelEndpoint([, scheme, authority, rest], name, text) {
+function endpointOfSeveral([, scheme, kind, authority, rest], name, text) {
+  const isCluster = kind.toLowerCase() === 'cluster'
   const at = authority.lastIndexOf('@') + 1
   const [first, ...others] = authority.slice(at).split(',')
   const one = (host, before, after) => {
-    if (host === '') refuseUrl(name, text, 'must name the Sentinels as host:port,host:port')
+    if (host === '') {
+      refuseUrl(name, text, `must name the ${isCluster ? 'nodes' : 'Sentinels'} as host:port,host:port`)
+    }
     const url = parseUrl(`${scheme}://${before}${host}${after}`, name, text)
-    return { ...tcpEndpoint(url, name, text, SENTINEL_PORT), master: url.searchParams.get('master') }
+    return { ...tcpEndpoint(url, name, text, isCluster ? PORT : SENTINEL_PORT), master: url.searchParams.get('master') }
   }
   const where = one(first, authority.slice(0, at), rest)
   const nodes = [where, ...others.map((host) => one(host, '', ''))].map(({ host, port }) => ({ host, port }))
-  return { ...where, nodes }
+  if (isCluster && where.db > 0) refuseUrl(name, text, 'must name database 0: a cluster has no other')
+  return { ...where, nodes, isCluster }
 }
 
 /**
  * @param {string} text
  * @param {string} name where it comes from, for messages
  * @returns {{ scheme: string, host: string | null, port: number | null, path: string | null, username: string | null,
- *   password: string | null, db: number | null, nodes?: { host: string, port: number }[], master?: string | null }}
- *   `nodes`: Sentinels
+ *   password: string | null, db: number | null, nodes?: { host: string, port: number }[], master?: string | null, isCluster?: boolean }}
+ *   `nodes`: Sentinels, or nodes of a cluster
  */
 function endpointOf(text, name) {
-  const sentinels = SENTINEL.exec(text)
-  if (sentinels !== null) return sentinelEndpoint(sentinels, name, text)
+  const several = SEVERAL.exec(text)
+  if (several !== null) return endpointOfSeveral(several, name, text)
   const url = parseUrl(text, name)
   return url.protocol === 'unix:' ? unixEndpoint(url, name, text) : tcpEndpoint(url, name, text)
 }
 
-/** A Sentinel, given as 'host' or 'host:port'. */
-function nodeOf(text, name) {
+/** A Sentinel, or a node of a cluster, given as 'host' or 'host:port'. */
+function nodeOf(text, name, isCluster) {
   if (typeof text !== 'string' || !/^[^@/?#,\s]+$/.test(text)) refuse(name, text, "'host' or 'host:port'")
-  const { host, port } = tcpEndpoint(parseUrl(`redis://${text}`, name, text), name, text, SENTINEL_PORT)
+  const { host, port } = tcpEndpoint(
+    parseUrl(`redis://${text}`, name, text),
+    name,
+    text,
+    isCluster ? PORT : SENTINEL_PORT,
+  )
   return { host, port }
 }
 

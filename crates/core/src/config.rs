@@ -13,7 +13,10 @@ pub struct Config {
 
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisConfig {
+    /// Of a cluster, that of a node.
     pub address: Address,
+    /// Where a cluster may be asked for its masters; empty: it is none.
+    pub nodes: Vec<Node>,
     pub username: Option<String>,
     pub password: Option<String>,
     pub db: i64,
@@ -37,18 +40,25 @@ impl RedisConfig {
     #[must_use]
     pub fn topology(&self) -> &'static str {
         match self.sentinels {
+            _ if !self.nodes.is_empty() => "cluster",
             Some(_) => "sentinel",
             None => "standalone",
         }
     }
 
-    /// The same for the same place, however it is written: a server, or the master of some Sentinels, whatever it is now.
+    /// The same for the same place, however it is written: a server, the master of some Sentinels, whatever it is now, or the
+    /// cluster of some nodes.
     #[must_use]
     pub fn endpoint(&self) -> String {
         if let Some(Sentinels { nodes, master, .. }) = &self.sentinels {
             let mut nodes: Vec<String> = nodes.iter().map(|(host, port)| format!("{host}:{port}")).collect();
             nodes.sort_unstable();
             return format!("{master}@{}", nodes.join(","));
+        }
+        if !self.nodes.is_empty() {
+            let mut nodes: Vec<String> = self.nodes.iter().map(|(host, port)| format!("{host}:{port}")).collect();
+            nodes.sort_unstable();
+            return nodes.join(",");
         }
         match &self.address {
             Address::Tcp { host, port, .. } => format!("{}:{port}", host.to_ascii_lowercase()),
@@ -76,6 +86,39 @@ impl std::fmt::Debug for Sentinels {
             .field("nodes", &self.nodes)
             .field("master", &self.master)
             .finish_non_exhaustive()
+    }
+}
+
+/// Host and port of a node of a cluster.
+pub type Node = (String, u16);
+
+impl RedisConfig {
+    /// The same for one node of a cluster.
+    #[must_use]
+    pub fn at(&self, (host, port): &Node) -> Self {
+        let tls = match &self.address {
+            Address::Tcp { tls, .. } => tls.clone(),
+            Address::Unix(_) => None,
+        };
+        Self {
+            address: Address::Tcp {
+                host: host.clone(),
+                port: *port,
+                tls,
+            },
+            nodes: Vec::new(),
+            ..self.clone()
+        }
+    }
+
+    /// `host:port`, or the socket's path.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match &self.address {
+            Address::Tcp { host, port, .. } if host.contains(':') => format!("[{host}]:{port}"),
+            Address::Tcp { host, port, .. } => format!("{host}:{port}"),
+            Address::Unix(path) => path.clone(),
+        }
     }
 }
 

@@ -73,6 +73,7 @@ mod tests {
                 port: 1,
                 tls: None,
             },
+            nodes: Vec::new(),
             username: None,
             password: None,
             db: 0,

@@ -61,6 +61,8 @@ struct Items {
 #[derive(Clone, Debug)]
 pub struct Noted {
     pub order: Order,
+    /// Where in a cluster it is sent to: rules lie beside the namespace's versions.
+    slot: u16,
     request: u64,
 }
 
@@ -77,12 +79,12 @@ impl Journal {
         let mut items = self.lock();
         let at = (order.push.name, order.push.kind);
         if items.by_name.len() < CAP || items.by_name.contains_key(&at) {
-            return items.add(order);
+            return items.add(order, self.whole);
         }
         let noted = items.by_name.values().map(|noted| &noted.order);
         let whole = Order::whole(self.whole, noted.chain([&order]));
         items.by_name.clear();
-        items.add(whole);
+        items.add(whole, self.whole);
     }
 
     #[must_use]
@@ -90,10 +92,17 @@ impl Journal {
         self.lock().by_name.is_empty()
     }
 
-    /// At most `most` of them, to be sent.
+    /// At most `most` of those in such slots of a cluster, to be sent.
     #[must_use]
-    pub fn some(&self, most: usize) -> Vec<Noted> {
-        self.lock().by_name.values().take(most).cloned().collect()
+    pub fn some(&self, most: usize, is_meant: impl Fn(u16) -> bool) -> Vec<Noted> {
+        let items = self.lock();
+        let meant = items.by_name.values().filter(|noted| is_meant(noted.slot));
+        meant.take(most).cloned().collect()
+    }
+
+    /// The slot of each, in any order.
+    pub fn each_slot(&self, mut visit: impl FnMut(u16)) {
+        self.lock().by_name.values().for_each(|noted| visit(noted.slot));
     }
 
     /// Strikes one that Redis confirmed, unless it was asked for again since.
@@ -112,7 +121,7 @@ impl Journal {
 
 impl Items {
     /// Equal ones are one: removal wins over staleness, the longest wait over the shorter.
-    fn add(&mut self, mut order: Order) {
+    fn add(&mut self, mut order: Order, whole: NameHash) {
         self.count += 1;
         let request = self.count;
         let at = (order.push.name, order.push.kind);
@@ -122,7 +131,13 @@ impl Items {
                 order.push.mode = Mode::Remove;
             }
         }
-        self.by_name.insert(at, Noted { order, request });
+        let slot = if order.pattern.is_some() {
+            whole
+        } else {
+            order.push.name
+        }
+        .slot();
+        self.by_name.insert(at, Noted { order, slot, request });
     }
 }
 
@@ -147,7 +162,7 @@ mod tests {
             journal.note(Order { settle, ..order });
         }
 
-        let noted = journal.some(10);
+        let noted = journal.some(10, |_| true);
         assert_eq!(noted.len(), 1);
         assert_eq!((noted[0].order.push.mode, noted[0].order.settle), (Mode::Remove, 9));
     }
@@ -156,13 +171,13 @@ mod tests {
     fn one_asked_for_again_while_it_was_sent_stays() {
         let journal = Journal::new(NameHash(0));
         journal.note(key(1, Mode::Remove));
-        let sent = &journal.some(1)[0];
+        let sent = &journal.some(1, |_| true)[0];
         journal.note(key(1, Mode::Remove));
 
         journal.strike(sent);
         assert!(!journal.is_empty());
 
-        journal.strike(&journal.some(1)[0]);
+        journal.strike(&journal.some(1, |_| true)[0]);
         assert!(journal.is_empty());
     }
 
@@ -173,7 +188,7 @@ mod tests {
             journal.note(key(n + 1, Mode::Remove));
         }
 
-        let noted = journal.some(usize::MAX);
+        let noted = journal.some(usize::MAX, |_| true);
         assert_eq!(noted.len(), 1);
         assert_eq!(noted[0].order.push.kind, Kind::Namespace);
     }

@@ -14,6 +14,40 @@ use xxhash_rust::xxh3::{xxh3_128_with_seed, xxh3_64};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NameHash(pub u128);
 
+/// Slots of every Redis Cluster.
+pub const SLOTS: u16 = 16_384;
+
+/// The slot of a key: of what is in its first braces, or of the whole (Redis Cluster specification, "hash tags").
+#[must_use]
+pub fn slot_of(key: &str) -> u16 {
+    let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
+    let hashed = tag.map(|(tag, _)| tag).filter(|tag| !tag.is_empty()).unwrap_or(key);
+    slot_of_tag(hashed.as_bytes())
+}
+
+fn slot_of_tag(tag: &[u8]) -> u16 {
+    crc16::State::<crc16::XMODEM>::calculate(tag) % SLOTS
+}
+
+impl NameHash {
+    /// The slot of all keys of this name: its digits are what they have in braces.
+    #[must_use]
+    pub fn slot(self) -> u16 {
+        slot_of_tag(&self.digits())
+    }
+
+    /// Written out: `format!` of a 128-bit number costs more than the rest of a lookup.
+    fn digits(self) -> [u8; 32] {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; 32];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0.to_be_bytes()) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        text
+    }
+}
+
 /// A map by names or by load ids: hashed once is enough.
 pub type HashedMap<K, V> = HashMap<K, V, BuildHasherDefault<PassThrough>>;
 
@@ -124,16 +158,11 @@ impl RedisKeys {
         }
     }
 
-    /// Written out: `format!` of a 128-bit number costs more than the rest of a lookup.
     fn plain(&self, part: &str, name: NameHash) -> String {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut key = String::with_capacity(self.prefix.len() + part.len() + 33);
         key.push_str(&self.prefix);
         key.push_str(part);
-        for byte in name.0.to_be_bytes() {
-            key.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            key.push(char::from(DIGITS[usize::from(byte & 15)]));
-        }
+        key.extend(name.digits().map(char::from));
         key.push('}');
         key
     }
@@ -186,6 +215,12 @@ impl RedisKeys {
     #[must_use]
     pub fn canary(&self, nonce: u64) -> String {
         format!("{}:v:{{{nonce:016x}}}canary", self.prefix)
+    }
+
+    /// A canary beside the keys of a name: one script may touch both in a cluster.
+    #[must_use]
+    pub fn canary_of(&self, name: NameHash) -> String {
+        self.plain(":v:{", name) + "canary"
     }
 
     /// Reads a pushed key name back, with the process that sent it; `None` for canaries and names that are not
@@ -282,7 +317,34 @@ mod tests {
             }
         }
         assert_eq!(keys.parse_vehicle(&keys.canary(7)), None);
+        assert_eq!(keys.parse_vehicle(&keys.canary_of(name)), None);
         assert_eq!(keys.parse_vehicle("other:v:{00}kr00"), None);
+    }
+
+    #[test]
+    fn slots_are_those_that_redis_says() {
+        // Of the specification, and CLUSTER KEYSLOT of a server.
+        assert_eq!(slot_of("123456789"), 12_739);
+        assert_eq!(slot_of("foo{bar}baz"), 5_061);
+        assert_eq!(slot_of("foo{}bar"), 14_292);
+    }
+
+    #[test]
+    fn all_keys_of_one_name_share_a_slot() {
+        let keys = RedisKeys::new("app");
+        for n in 0..100 {
+            let name = Namespace::new("app").key(&n.to_string());
+
+            let all = [
+                keys.entry(name),
+                keys.lease(name),
+                keys.versions(name),
+                keys.rules(name),
+                keys.vehicle(Push::key(name), 7),
+            ];
+
+            assert!(all.iter().all(|key| slot_of(key) == name.slot()), "{all:?}");
+        }
     }
 
     #[test]

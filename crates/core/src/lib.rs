@@ -5,7 +5,8 @@
 //! 1. [`registry`] one engine per process and Redis · [`admin`] the operator's view, beside the engines
 //! 2. [`engine`] every decision: probe, lookup, lease, fill, set, invalidate, supervise, report
 //! 3. [`endpoint`] what is known of a server · [`link`] and of the connection to it · [`shards`] what lives where ·
-//!    [`breaker`] · [`journal`] · [`versions`] · [`retry`] · [`loads`] · [`settling`]
+//!    [`router`] several masters at once · [`cluster`] which they are · [`breaker`] · [`journal`] · [`versions`] · [`retry`] ·
+//!    [`loads`] · [`settling`]
 //! 4. [`redis`] sockets, scripts, sessions
 //! 5. [`hot`] the hottest entries · [`memory`] the memory tier · [`metrics`] · [`notice`] changes told to all handles
 //! 6. [`envelope`] an entry in Redis · [`seal`] its HMAC · [`epoch`] what still stands · [`freshness`] the rule
@@ -14,6 +15,7 @@
 pub mod admin;
 pub mod breaker;
 pub mod clock;
+pub mod cluster;
 pub mod config;
 pub mod endpoint;
 pub mod engine;
@@ -33,6 +35,7 @@ pub mod path;
 pub mod redis;
 pub mod registry;
 pub mod retry;
+pub mod router;
 pub mod rules;
 pub mod seal;
 pub mod settling;

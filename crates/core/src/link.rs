@@ -12,11 +12,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{watch, Notify};
 use tokio::time::{timeout, timeout_at, Instant as Deadline};
 
-use crate::breaker::Breaker;
+use crate::breaker::{Breaker, BreakerState};
 use crate::clock::{Instant, MS};
+use crate::cluster::{Cluster, Layout};
 use crate::config::{CoherenceMode, RedisConfig};
 use crate::key::NameHash;
+use crate::redis::slots::Pulse;
 use crate::redis::wire::GRACE;
+use crate::router::Router;
 use crate::shards::Shards;
 
 #[derive(Clone, Debug)]
@@ -58,6 +61,12 @@ pub struct Link {
     activity: AtomicU64,
     latency: AtomicU64,
     lease_waiters: Mutex<HashMap<NameHash, Vec<Arc<Notify>>>>,
+    /// Its masters, of a link to a cluster; each has a link of its own.
+    pub cluster: Option<Cluster>,
+    /// What its heartbeats tell, of a master of a cluster.
+    pulse: Mutex<Option<Pulse>>,
+    /// Every master of a cluster was there when it was last looked at.
+    all_up: AtomicBool,
 }
 
 impl Link {
@@ -65,8 +74,11 @@ impl Link {
     pub fn new(config: RedisConfig) -> Self {
         Self {
             tracking: AtomicBool::new(config.coherence != CoherenceMode::None),
-            config,
             breaker: Breaker::default(),
+            cluster: Cluster::of(&config),
+            config,
+            pulse: Mutex::default(),
+            all_up: AtomicBool::new(false),
             state: watch::Sender::new(LinkState::Idle),
             down: AtomicBool::new(false),
             suspect: AtomicBool::new(false),
@@ -159,6 +171,110 @@ impl Link {
                 _ => tokio::time::sleep(std::time::Duration::from_millis(1)).await,
             }
         }
+    }
+
+    /// Waits until what can be asked is not this any more.
+    pub async fn newer(&self, than: &Arc<Shards>, until: Deadline) -> bool {
+        let mut state = self.state.subscribe();
+        let is_newer = |s: &LinkState| matches!(s, LinkState::Up(shards) if !Arc::ptr_eq(shards, than));
+        let found = timeout_at(until, state.wait_for(is_newer)).await;
+        found.is_ok_and(|state| state.is_ok())
+    }
+
+    /// The first attempt has taken too long; what comes of it is told when it comes.
+    pub fn wait_no_longer(&self) {
+        self.state.send_if_modified(|state| {
+            let waits = matches!(state, LinkState::Connecting);
+            if waits {
+                *state = LinkState::Down("no node has answered yet".into());
+            }
+            waits
+        });
+    }
+
+    // --- of a cluster ------------------------------------------------------------------------------------
+
+    /// What can be asked of its masters now, told to all who look; and whether any of them is known to be down.
+    pub fn publish(&self, cluster: &Cluster) {
+        if !cluster.is_open.load(SeqCst) {
+            return;
+        }
+        self.state.send_modify(|state| {
+            // Made under the lock of the state: of two at once the later one is the younger.
+            let layout = cluster.layout();
+            let router = Router::new(Arc::clone(&layout), Arc::clone(&cluster.survey));
+            *state = match lost(&layout) {
+                Some((_, why)) if router.sessions().next().is_none() => LinkState::Down(why),
+                _ => LinkState::Up(Arc::new(Shards::Many(router))),
+            };
+            if let LinkState::Up(shards) = &*state {
+                self.tracking.store(shards.has_pushes(), SeqCst);
+            }
+            self.down
+                .store(layout.masters.iter().any(|link| link.is_known_down()), SeqCst);
+        });
+    }
+
+    /// Whether what is published of a master is not as it is.
+    #[must_use]
+    pub fn is_stale(&self, cluster: &Cluster, master: &Link) -> bool {
+        let known = match &*self.state.borrow() {
+            LinkState::Up(shards) => shards.at(master).cloned(),
+            _ => None,
+        };
+        let is = master.shards().and_then(|shards| shards.only().cloned());
+        let is_same = match (&known, &is) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, None) => true,
+            _ => false,
+        };
+        let is_down = cluster.layout().masters.iter().any(|link| link.is_known_down());
+        !is_same || is_down != self.down.load(SeqCst)
+    }
+
+    /// `true` when this is a change.
+    pub fn note_all_up(&self, is_up: bool) -> bool {
+        self.all_up.swap(is_up, SeqCst) != is_up
+    }
+
+    /// A heartbeat of one of its masters, sent at `sent`, was answered. Proven is what all of them prove, while the cluster is
+    /// as it was last found to be.
+    pub fn set_basis_of(&self, master: &Link, cluster: &Cluster, sent: Instant, now: Instant) {
+        master.basis_word.fetch_max(sent, SeqCst);
+        if cluster.survey.is_done() {
+            let layout = cluster.layout();
+            let basis = layout.masters.iter().map(|link| link.basis()).min();
+            self.basis_word.fetch_max(basis.unwrap_or_default(), SeqCst);
+        }
+        self.basis.send_replace(self.basis());
+        self.note_latency(now - sent);
+    }
+
+    pub fn replace_pulse(&self, pulse: Pulse) -> Option<Pulse> {
+        let mut last = self.pulse.lock().unwrap_or_else(PoisonError::into_inner);
+        last.replace(pulse)
+    }
+
+    /// Wakes who keeps the link, or all links of a cluster.
+    pub fn rouse(&self) {
+        self.wake.notify_one();
+        if let Some(cluster) = &self.cluster {
+            for master in &cluster.layout().masters {
+                master.wake.notify_one();
+            }
+        }
+    }
+
+    #[must_use]
+    pub fn breaker_state(&self) -> BreakerState {
+        let Some(cluster) = &self.cluster else {
+            return self.breaker.state();
+        };
+        let layout = cluster.layout();
+        let states = layout.masters.iter().map(|link| link.breaker.state());
+        states
+            .reduce(|a, b| if a == BreakerState::Closed { b } else { a })
+            .unwrap_or(BreakerState::Closed)
     }
 
     /// `true` when the user has not been told so yet: once per change, not per attempt.
@@ -278,7 +394,7 @@ impl Link {
     pub async fn prove(&self, now: impl Fn() -> Instant, until: Deadline) -> bool {
         let mut basis = self.basis.subscribe();
         while !self.is_coherent(now()) {
-            self.wake.notify_one();
+            self.rouse();
             match self.unless_silent(timeout_at(until, basis.changed())).await {
                 Some(Ok(Ok(()))) => {}
                 Some(Err(_)) => {
@@ -345,4 +461,17 @@ impl Link {
     fn waiters(&self) -> MutexGuard<'_, HashMap<NameHash, Vec<Arc<Notify>>>> {
         self.lease_waiters.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The first master without a session, and why.
+#[must_use]
+pub fn lost(layout: &Layout) -> Option<(String, String)> {
+    layout.masters.iter().find_map(|link| {
+        let why = match link.state() {
+            LinkState::Up(shards) if !shards.is_over() => return None,
+            LinkState::Down(why) => why,
+            _ => "not connected yet".into(),
+        };
+        Some((link.config.place(), why))
+    })
 }

@@ -22,6 +22,7 @@ pub enum Change {
         first: bool,
         /// Name and version, as far as the server tells.
         server: String,
+        /// As in metrics.
         topology: &'static str,
         tracking: bool,
         /// A warning about the loss was given before.

@@ -6,7 +6,7 @@ use redis::Value;
 use serde_json::{json, Value as Json};
 
 use super::facts;
-use crate::key::{NameHash, RedisKeys};
+use crate::key::{NameHash, RedisKeys, SLOTS};
 use crate::redis::fault::Fault;
 use crate::redis::script::{Script, ScriptCall};
 use crate::redis::wire::{Budget, Wire};
@@ -16,7 +16,10 @@ const LIFE: u64 = 20_000;
 
 const TOKEN: &[u8; 16] = b"tidecache-doctor";
 
-/// The names that a run writes to.
+/// Whether a slot of a cluster is that of the server that is asked; of a single server all are.
+pub type Slots<'a> = &'a (dyn Fn(u16) -> bool + Sync);
+
+/// The names that a run writes to: all in one slot of a cluster.
 pub struct Scratch {
     pub entry: String,
     pub lease: String,
@@ -27,14 +30,17 @@ pub struct Scratch {
 
 impl Scratch {
     #[must_use]
-    pub fn new(keys: &RedisKeys) -> Self {
-        let name = NameHash(u128::from_le_bytes(random()));
+    pub fn new(keys: &RedisKeys, slots: Slots<'_>) -> Self {
+        let names = std::iter::repeat_with(|| NameHash(u128::from_le_bytes(random())));
+        let tried = names.take(usize::from(SLOTS) * 16);
+        // A master that has no slot at all refuses whatever name is tried.
+        let name = tried.into_iter().find(|name| slots(name.slot())).unwrap_or(NameHash(0));
         Self {
             entry: keys.entry(name),
             lease: keys.lease(name),
             versions: keys.versions(name),
             rules: keys.rules(name),
-            vehicle: keys.canary(u64::from_le_bytes(random())),
+            vehicle: keys.canary_of(name),
         }
     }
 

@@ -5,7 +5,7 @@
 //!
 //! 1. [`desk`] where the tool asks
 //! 2. [`probe`] what this Redis allows (`doctor`) · [`dryrun`] our scripts on names of their own · [`pushes`] ·
-//!    [`reach`] the way to the server · [`needs`] the commands that are needed, and the ACL of them
+//!    [`reach`] the way to the server · [`masters`] of a cluster · [`needs`] the commands that are needed, and the ACL of them
 //! 3. [`listing`] all entries (`ls`) · [`entry`] one of them (`get`, `inspect`) · [`sample`] the server (`top`)
 //! 4. [`judge`] what an entry is worth · [`dependency`] why · [`visit`] a connection to a master · [`connect`] · [`facts`] replies
 
@@ -17,6 +17,7 @@ pub mod entry;
 pub mod facts;
 pub mod judge;
 pub mod listing;
+pub mod masters;
 pub mod needs;
 pub mod probe;
 pub mod pushes;

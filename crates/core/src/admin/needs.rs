@@ -32,6 +32,9 @@ pub const APPLICATION: &[&str] = &[
     "+zremrangebyscore",
 ];
 
+/// The same beside those, on a cluster.
+pub const CLUSTER: &[&str] = &["+cluster|info", "+cluster|nodes", "+asking"];
+
 /// What the tool needs that only looks: `ls`, `get`, `inspect`, `top`.
 pub const READER: &[&str] = &[
     "+hello",
@@ -68,7 +71,8 @@ pub fn set_user(whose: User, config: &RedisConfig, namespace: &str) -> String {
     let named = config.username.as_deref().filter(|name| *name != DEFAULT);
     let user = named.unwrap_or(&own);
     let select = if config.db == 0 { "" } else { " +select" };
-    let commands = commands.join(" ");
+    let cluster: &[&str] = if config.nodes.is_empty() { &[] } else { CLUSTER };
+    let commands = [commands, cluster].concat().join(" ");
     format!("ACL SETUSER {user} on resetkeys ~{namespace}:* resetchannels -@all {commands}{select}")
 }
 
@@ -138,6 +142,13 @@ pub const TRIALS: &[Trial] = &[
     alone("config|get", &["CONFIG", "GET", "maxmemory-policy"]),
 ];
 
+/// On a cluster.
+pub const CLUSTER_TRIALS: &[Trial] = &[
+    alone("cluster|info", &["CLUSTER", "INFO"]),
+    alone("cluster|nodes", &["CLUSTER", "NODES"]),
+    alone("asking", &["ASKING"]),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,9 +158,9 @@ mod tests {
         // Tried by connecting, and by asking for pushes.
         let elsewhere = ["hello", "client|tracking", "client|caching"];
 
-        for rule in APPLICATION.iter().chain(READER) {
+        for rule in APPLICATION.iter().chain(CLUSTER).chain(READER) {
             let name = rule.trim_start_matches('+');
-            let is_tried = TRIALS.iter().any(|trial| trial.name == name);
+            let is_tried = TRIALS.iter().chain(CLUSTER_TRIALS).any(|trial| trial.name == name);
 
             assert!(is_tried || elsewhere.contains(&name), "{name}");
         }

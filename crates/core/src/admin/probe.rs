@@ -8,28 +8,58 @@ use redis::Value;
 use serde_json::{json, Value as Json};
 
 use super::connect::{open, open_plain, place, Unreached};
-use super::dryrun::{dry_run, Scratch};
+use super::dryrun::{dry_run, Scratch, Slots};
 use super::facts::{self, Info};
-use super::needs::{self, On, Trial, TRIALS};
+use super::masters;
+use super::needs::{self, On, Trial, CLUSTER_TRIALS, TRIALS};
 use super::pushes::{tracking, Pushes};
 use super::reach::{ms, reach};
 use crate::clock::SystemClock;
 use crate::config::{Address, CoherenceMode, RedisConfig};
-use crate::key::RedisKeys;
+use crate::key::{Namespace, RedisKeys};
 use crate::redis::fault::Fault;
 use crate::redis::sentinel::locate;
-use crate::redis::session::Session;
+use crate::redis::session::{Canaries, Session};
 use crate::redis::wire::{Budget, Wire};
 
 /// Round trips measured, and the time they may take.
 const PINGS: usize = 200;
 const PINGING: Duration = Duration::from_secs(1);
 
-/// Probes a Redis for a namespace. Takes one to some seconds; what cannot be asked is null.
+/// Probes a Redis for a namespace: of a cluster the master that has the namespace's version, and a little of the others. Takes
+/// one to some seconds; what cannot be asked is null.
 pub async fn probe(config: &RedisConfig, namespace: &str) -> Json {
     let sentinels = config.sentinels.as_ref().map_or(0, |sentinels| sentinels.nodes.len());
     let located = locate(config).await;
     let config = located.as_ref().unwrap_or(config);
+    if config.nodes.is_empty() {
+        return probe_one(config, namespace, &|_| true, (sentinels, located.as_ref().err())).await;
+    }
+    let keys = RedisKeys::new(namespace);
+    let none = (0, None);
+    let chart = match masters::chart(config).await {
+        Ok(chart) => chart,
+        Err((node, fault)) => {
+            let mut report = probe_one(&config.at(&node), namespace, &|_| true, none).await;
+            report["cluster"] = json!({ "error": fault.to_string() });
+            return report;
+        }
+    };
+    let whole = Namespace::new(namespace).whole().slot();
+    let home = chart.owners.iter().find(|owner| masters::owns(owner, whole));
+    let node = home.map_or_else(|| config.nodes[0].clone(), |home| home.node.clone());
+    let is_own = |slot| home.is_some_and(|home| masters::owns(home, slot));
+    let mut report = probe_one(&config.at(&node), namespace, &is_own, none).await;
+    report["cluster"] = masters::report(&chart, config, &keys).await;
+    report
+}
+
+async fn probe_one(
+    config: &RedisConfig,
+    namespace: &str,
+    slots: Slots<'_>,
+    (sentinels, unlocated): (usize, Option<&Fault>),
+) -> Json {
     let keys = RedisKeys::new(namespace);
     let user = needs::user_of(config);
     let mut report = json!({
@@ -42,7 +72,7 @@ pub async fn probe(config: &RedisConfig, namespace: &str) -> Json {
             "hasPassword": config.password.is_some(),
             "sentinels": sentinels,
         },
-        "unlocated": located.as_ref().err().map(ToString::to_string),
+        "unlocated": unlocated.map(ToString::to_string),
         "namespace": namespace,
         "timeouts": {
             "connect": config.connect_timeout.as_millis() as u64,
@@ -58,17 +88,17 @@ pub async fn probe(config: &RedisConfig, namespace: &str) -> Json {
         return report;
     };
     let has_resp3 = report["hello"]["isResp3"] == json!(true);
-    if let Err(fault) = look(&wire, config, &keys, &pushes, has_resp3, &mut report).await {
+    if let Err(fault) = look(&wire, config, (&keys, slots), &pushes, has_resp3, &mut report).await {
         report["lost"] = json!(fault.to_string());
     }
-    report["session"] = session(config, &keys).await;
+    report["session"] = session(config, &keys, slots).await;
     report
 }
 
 async fn look(
     wire: &Wire,
     config: &RedisConfig,
-    keys: &RedisKeys,
+    (keys, slots): (&RedisKeys, Slots<'_>),
     pushes: &Arc<Pushes>,
     has_resp3: bool,
     report: &mut Json,
@@ -76,13 +106,14 @@ async fn look(
     report["pings"] = pings(wire, config).await?;
     report["server"] = server(wire, config).await?;
     report["clock"] = clock(wire, config).await?;
-    report["commands"] = commands(wire, keys, config).await?;
-    let scratch = Scratch::new(keys);
+    let is_cluster = report["server"]["isCluster"] == json!(true);
+    report["commands"] = commands(wire, (keys, slots), config, is_cluster).await?;
+    let scratch = Scratch::new(keys, slots);
     let scripts = dry_run(wire, &scratch, &mut Budget::new(config.connect_timeout)).await;
     scratch.remove(wire, &mut Budget::new(config.connect_timeout)).await;
     report["scripts"] = scripts?;
     if has_resp3 {
-        report["tracking"] = tracking(wire, keys, pushes, config).await?;
+        report["tracking"] = tracking(wire, keys, pushes, config, slots).await?;
     }
     Ok(())
 }
@@ -185,15 +216,22 @@ async fn clock(wire: &Wire, config: &RedisConfig) -> Result<Json, Fault> {
 }
 
 /// Each command that is needed, tried alone: `[{ name, error }]`, error null where it is allowed.
-async fn commands(wire: &Wire, keys: &RedisKeys, config: &RedisConfig) -> Result<Json, Fault> {
-    let scratch = Scratch::new(keys);
+async fn commands(
+    wire: &Wire,
+    (keys, slots): (&RedisKeys, Slots<'_>),
+    config: &RedisConfig,
+    is_cluster: bool,
+) -> Result<Json, Fault> {
+    let scratch = Scratch::new(keys, slots);
+    let of_clusters = if is_cluster { CLUSTER_TRIALS } else { &[] };
     let mut pipeline = redis::pipe();
-    for trial in TRIALS {
+    for trial in TRIALS.iter().chain(of_clusters) {
         pipeline.add_command(command(trial, &scratch));
     }
     let replies = wire.send(&pipeline, &mut Budget::new(config.connect_timeout)).await?;
     scratch.remove(wire, &mut Budget::new(config.connect_timeout)).await;
-    let told = TRIALS.iter().zip(&replies).map(|(trial, reply)| {
+    let trials = TRIALS.iter().chain(of_clusters);
+    let told = trials.zip(&replies).map(|(trial, reply)| {
         let error = facts::error(reply).filter(|error| !error.starts_with("NOSCRIPT"));
         json!({ "name": trial.name, "error": error })
     });
@@ -227,12 +265,12 @@ fn command(trial: &Trial, scratch: &Scratch) -> redis::Cmd {
 }
 
 /// What an engine makes of it: the very code that an application runs.
-async fn session(config: &RedisConfig, keys: &RedisKeys) -> Json {
+async fn session(config: &RedisConfig, keys: &RedisKeys, slots: Slots<'_>) -> Json {
     let config = RedisConfig {
         coherence: CoherenceMode::Auto,
         ..config.clone()
     };
-    let connecting = Session::connect(&config, keys, &SystemClock, Arc::new(|_| {}));
+    let connecting = Session::connect(&config, keys, &SystemClock, Arc::new(|_| {}), Canaries::Within(slots));
     match tokio::time::timeout(config.connect_timeout, connecting).await {
         Ok(Ok(session)) => json!({
             "isTracking": session.coherence.is_some(),

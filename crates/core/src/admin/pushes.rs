@@ -6,7 +6,7 @@ use std::time::Instant;
 use redis::{PushInfo, PushKind};
 use serde_json::{json, Value as Json};
 
-use super::dryrun::Scratch;
+use super::dryrun::{Scratch, Slots};
 use super::facts;
 use super::reach::ms;
 use crate::config::RedisConfig;
@@ -45,7 +45,13 @@ impl Pushes {
 ///
 /// # Errors
 /// When the link is lost meanwhile.
-pub async fn tracking(wire: &Wire, keys: &RedisKeys, pushes: &Pushes, config: &RedisConfig) -> Result<Json, Fault> {
+pub async fn tracking(
+    wire: &Wire,
+    keys: &RedisKeys,
+    pushes: &Pushes,
+    config: &RedisConfig,
+    slots: Slots<'_>,
+) -> Result<Json, Fault> {
     let budget = || Budget::new(config.connect_timeout);
     let ask = |words: &'static [&'static str]| {
         let mut pipeline = redis::pipe();
@@ -66,15 +72,21 @@ pub async fn tracking(wire: &Wire, keys: &RedisKeys, pushes: &Pushes, config: &R
         "push": null,
     });
     if facts::error(&bcast[0]).is_none() {
-        told["push"] = push(wire, keys, pushes, config).await?;
+        told["push"] = push(wire, keys, pushes, config, slots).await?;
         wire.send(&ask(&["TRACKING", "OFF"]), &mut budget()).await?;
     }
     Ok(told)
 }
 
 /// Sends a push to itself by the script of an invalidation, and waits for it.
-async fn push(wire: &Wire, keys: &RedisKeys, pushes: &Pushes, config: &RedisConfig) -> Result<Json, Fault> {
-    let vehicle = Scratch::new(keys).vehicle;
+async fn push(
+    wire: &Wire,
+    keys: &RedisKeys,
+    pushes: &Pushes,
+    config: &RedisConfig,
+    slots: Slots<'_>,
+) -> Result<Json, Fault> {
+    let vehicle = Scratch::new(keys, slots).vehicle;
     let name = || vehicle.clone();
     let call = ScriptCall::new(Script::InvalidateKey)
         .key(name())

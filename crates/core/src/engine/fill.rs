@@ -17,6 +17,7 @@ use crate::key::{NameHash, Push};
 use crate::link::ALONE;
 use crate::loads::{Load, LoadId, LoadKind, OwnerId, Run, Stamps, Storage};
 use crate::memory::{Entry, NewEntry};
+use crate::redis::fault::{fault_of, Fault};
 use crate::redis::script::{Script, ScriptCall};
 use crate::redis::wire::Budget;
 use crate::shards::Shards;
@@ -172,7 +173,7 @@ impl Engine {
         }
 
         // 2. An invalidation that was queued meanwhile comes first: what is filled now would precede it.
-        if !self.journal.is_empty() {
+        if self.owes(shards) {
             self.release_soon(filling.name, token);
             return Stored::Refused;
         }
@@ -181,7 +182,7 @@ impl Engine {
         let mut calls: Vec<ScriptCall> = stamps.iter().map(|s| self.tagget(s.name)).collect();
         calls.push(self.fill_call(filling, token, &stamps, shards));
         let sent = self.now();
-        let answers = match shards.scripts(&calls, &mut budget).await {
+        let answers = match shards.scripts(&calls, &self.journal, &mut budget).await {
             Ok(answers) => self.redis_answered(sent, answers),
             Err(fault) => {
                 self.redis_failed(shards, &fault);
@@ -195,6 +196,16 @@ impl Engine {
         });
         match answers.values.last() {
             Some(Value::Int(1)) if unchanged => Stored::Yes,
+            Some(reply)
+                if matches!(
+                    fault_of(reply),
+                    Some(Fault::Timeout | Fault::Disconnected(_) | Fault::Unsettled(_))
+                ) =>
+            {
+                self.metrics.redis_errors.add(1);
+                self.release_soon(filling.name, token);
+                Stored::Unknown
+            }
             Some(Value::ServerError(error)) => {
                 self.redis_failed(shards, &error.into());
                 self.release_soon(filling.name, token);
@@ -221,10 +232,11 @@ impl Engine {
         let names = filling.late_tags.iter();
         let began = |name| shards.server_time(name, &*self.clock).saturating_sub(age) * 1_000;
         let calls: Vec<_> = names.map(|name| self.tagget_since(*name, began(*name))).collect();
-        let answers = shards.scripts(&calls, budget).await.ok()?;
+        let answers = shards.scripts(&calls, &self.journal, budget).await.ok()?;
         let version = |(n, name): (usize, &NameHash)| shards.version(&answers, n, *name);
         let versions: Option<Vec<Kept>> = filling.late_tags.iter().enumerate().map(version).collect();
-        if !shards.barrier(&filling.late_tags, budget).await {
+        // Of a tag that is just moving, the push may come from where it moves to.
+        if !answers.strays.is_empty() || !shards.barrier(&filling.late_tags, budget).await {
             return None;
         }
         let versions = versions?;
@@ -421,10 +433,10 @@ impl Engine {
             .collect();
         let mut budget = Budget::new(std::time::Duration::from_millis(100));
         // Nothing more can be done when it fails: the leases lapse by themselves.
-        let _ = shards.scripts(&calls, &mut budget).await;
+        let _ = shards.orders(&calls, &mut budget).await;
         while self.invalidating.load(SeqCst) > 0 {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
-        let _ = self.drain(&shards).await;
+        let _ = self.drain(&shards, |_| true).await;
     }
 }

@@ -1,17 +1,23 @@
 //! Holding a lease: renewed while its holder gives signs of life, given back as soon as it is of no use.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant as Deadline;
 
 use super::Engine;
 use crate::envelope::EntryId;
 use crate::key::NameHash;
 use crate::loads::{LoadId, OwnerId};
+use crate::redis::fault::{fault_of, Fault};
 use crate::redis::script::{Script, ScriptCall};
 use crate::redis::wire::Budget;
 use crate::shards::Shards;
 
 /// Life of a lease whose holder lives; renewed every quarter of it. A dead holder's ends after at most this.
 pub(super) const LEASE: u64 = 4_000;
+/// Between two attempts to give one back.
+const AGAIN: Duration = Duration::from_millis(100);
 
 impl Engine {
     pub(super) fn renew_soon(self: &Arc<Self>, granted: Vec<(LoadId, NameHash, EntryId)>, shards: &Arc<Shards>) {
@@ -34,7 +40,7 @@ impl Engine {
             })
             .collect();
         let mut budget = Budget::new(link.config.command_timeout);
-        if let Err(fault) = shards.scripts(&calls, &mut budget).await {
+        if let Err(fault) = shards.orders(&calls, &mut budget).await {
             self.redis_failed(shards, &fault);
         }
     }
@@ -67,13 +73,30 @@ impl Engine {
     pub(super) fn release_on(&self, shards: &Arc<Shards>, name: NameHash, token: EntryId, mark: Vec<u8>, life: u64) {
         let call = self.release_call(name, token, mark, life);
         let (engine, shards) = (self.me(), Arc::clone(shards));
-        self.runtime.spawn(async move {
-            let Some(link) = &engine.link else { return };
+        self.runtime.spawn(async move { engine.release(call, shards).await });
+    }
+
+    /// Tries for as long as a lease lives, in a cluster: one that is changing takes nothing for a second or two, and then all
+    /// who read the key would wait for a load that is over.
+    async fn release(&self, call: ScriptCall, mut shards: Arc<Shards>) {
+        let Some(link) = &self.link else { return };
+        let until = Deadline::now() + Duration::from_millis(LEASE);
+        loop {
             let mut budget = Budget::new(link.config.command_timeout);
-            if let Err(fault) = shards.scripts(&[call], &mut budget).await {
-                engine.redis_failed(&shards, &fault);
+            let fault = match shards.orders(std::slice::from_ref(&call), &mut budget).await {
+                Ok(answers) => answers.values.first().filter(|_| shards.is_many()).and_then(fault_of),
+                Err(fault) => Some(fault),
+            };
+            let Some(fault) = fault else { return };
+            self.redis_failed(&shards, &fault);
+            if !shards.is_many() || matches!(fault, Fault::Refused(_)) || Deadline::now() > until || self.is_closed() {
+                return;
             }
-        });
+            tokio::time::sleep(AGAIN).await;
+            if let Some(newer) = link.shards() {
+                shards = newer;
+            }
+        }
     }
 
     pub(super) fn release_call(&self, name: NameHash, token: EntryId, mark: Vec<u8>, life: u64) -> ScriptCall {

@@ -82,7 +82,7 @@ impl Engine {
             }
             Err(fault) => {
                 self.metrics.invalidations_queued.add(1);
-                link.wake.notify_one();
+                link.rouse();
                 Receipt::Queued(fault.to_string())
             }
         }
@@ -137,12 +137,25 @@ impl Engine {
             let attempt = self.apply(orders, &shards, left);
             match timeout_at(deadline, attempt).await {
                 Ok(Ok(())) => return Ok(()),
-                Ok(Err(fault @ Fault::Disconnected(_))) => last = fault,
+                Ok(Err(fault @ (Fault::Disconnected(_) | Fault::Unsettled(_)))) => {
+                    if shards.is_many() && !self.has_changed(link, &shards, &fault, deadline).await {
+                        return Err(fault);
+                    }
+                    last = fault;
+                }
                 Ok(Err(fault)) => return Err(fault),
                 Err(_) => return Err(Fault::Timeout),
             }
         }
         Err(last)
+    }
+
+    /// Of a cluster: whether it is worth another attempt. A master that is gone is not waited for longer than a moment; a slot
+    /// that is moving is, because only its place has to become known.
+    async fn has_changed(&self, link: &Link, shards: &Arc<Shards>, fault: &Fault, deadline: Deadline) -> bool {
+        let soon = (Deadline::now() + std::time::Duration::from_millis(50)).min(deadline);
+        let is_newer = link.newer(shards, soon).await;
+        is_newer || matches!(fault, Fault::Unsettled(_))
     }
 
     /// Runs the scripts. What Redis refuses (a right that is missing, a value of another type) becomes the invalidation of
@@ -164,7 +177,7 @@ impl Engine {
     async fn run(&self, orders: &[Order], shards: &Arc<Shards>, budget: &mut Budget) -> Result<(), Fault> {
         let calls: Vec<ScriptCall> = orders.iter().map(|order| self.script_for(order)).collect();
         let sent = self.now();
-        let result = shards.scripts(&calls, budget).await;
+        let result = shards.orders(&calls, budget).await;
         let fault = match result {
             Ok(answers) => {
                 self.note_own_rules(orders, &answers.values);
@@ -253,18 +266,22 @@ impl Engine {
     pub(super) fn note_unreached(&self, name: NameHash) {
         self.journal.note(Push::key(name).into());
         if let Some(link) = &self.link {
-            link.wake.notify_one();
+            link.rouse();
         }
     }
 
-    /// Applies every noted invalidation. Until it succeeds this process neither reads nor fills Redis.
+    /// Applies every noted invalidation, in a cluster those of some slots. Until it succeeds this process neither reads nor
+    /// fills that Redis.
     ///
     /// # Errors
     /// The first that Redis refused or did not answer; the rest stays noted.
-    pub(super) async fn drain(&self, shards: &Arc<Shards>) -> Result<(), Fault> {
+    pub(super) async fn drain(&self, shards: &Arc<Shards>, is_meant: impl Fn(u16) -> bool) -> Result<(), Fault> {
         let Some(link) = &self.link else { return Ok(()) };
         while !self.journal.is_empty() {
-            let noted = self.journal.some(BATCH);
+            let noted = self.journal.some(BATCH, &is_meant);
+            if noted.is_empty() {
+                break;
+            }
             let orders: Vec<Order> = noted.iter().map(|item| item.order.clone()).collect();
             self.apply(&orders, shards, link.config.command_timeout * 2).await?;
             self.bump_all(&orders);

@@ -29,11 +29,14 @@ pub(super) enum Verdict {
     Usable(Entry, Freshness),
     Bad(Vec<u8>),
     Nothing,
+    /// Its master, or that of something it depends on, could not be asked.
+    Unreached(Fault),
 }
 
 /// A reply to GET, taken apart once.
 pub(super) enum Opened<'a> {
     Nothing,
+    Unreached(Fault),
     Malformed(Vec<u8>),
     /// Not sealed with our key.
     Unsealed(Vec<u8>),
@@ -43,7 +46,11 @@ pub(super) enum Opened<'a> {
 impl<'a> Opened<'a> {
     pub(super) fn new(reply: &'a Value, seal: &Seal) -> Self {
         let Some(stored) = bytes_of(reply) else {
-            return Self::Nothing;
+            return match fault_of(reply) {
+                // One that cannot be read (of another type, say) is a miss.
+                None | Some(Fault::Refused(_)) => Self::Nothing,
+                Some(fault) => Self::Unreached(fault),
+            };
         };
         let id = || Envelope::id_as_it_lies(stored);
         match seal.open(stored).map(Envelope::decode) {
@@ -70,13 +77,14 @@ impl<'a> Opened<'a> {
 }
 
 /// Where a version comes from.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(super) enum Current {
     /// The local table.
     Known(Kept),
     /// The table differs from an entry: to be fetched.
     Doubtful,
     Fetched(Kept),
+    Unreached(Fault),
 }
 
 /// `None`: Redis has no such version any more.
@@ -128,11 +136,16 @@ impl Engine {
         }
         let since = self.since();
         let keys = doubtful.iter().map(|name| self.keys.versions(*name));
-        let answers = shards.gets(keys, budget).await?;
-        if let Some(fault) = answers.values.iter().find_map(fault_of) {
-            return Err(fault);
-        }
+        let answers = shards.gets(keys, &self.journal, budget).await?;
         for (n, name) in doubtful.into_iter().enumerate() {
+            match answers.values.get(n).and_then(fault_of) {
+                None => {}
+                Some(fault) if shards.is_many() => {
+                    versions.0.insert(name, Some(Current::Unreached(fault)));
+                    continue;
+                }
+                Some(fault) => return Err(fault),
+            }
             let version = shards.version(&answers, n, name);
             if let Some(version) = version {
                 self.install_version(name, version, since);
@@ -165,11 +178,12 @@ impl Engine {
         one: &Pending,
         opened: Opened<'_>,
         since: Since,
-        shards: &Shards,
+        (shards, reign): (&Shards, Reign),
         versions: &Versions,
     ) -> Verdict {
         let envelope = match opened {
             Opened::Nothing => return Verdict::Nothing,
+            Opened::Unreached(fault) => return Verdict::Unreached(fault),
             Opened::Malformed(id) => {
                 self.metrics.redis_errors.add(1);
                 return Verdict::Bad(id);
@@ -182,13 +196,14 @@ impl Engine {
             Opened::Whole(envelope) => envelope,
         };
         let bad = || Verdict::Bad(envelope.id.to_vec());
-        if envelope.key != &*one.key || Some(envelope.reign) != shards.of(one.name).map(|home| home.reign) {
+        if envelope.key != &*one.key || envelope.reign != reign {
             return bad();
         }
         let mut marked_stale = envelope.marked_stale;
         let mut proof = since.start;
         for stamp in &envelope.stamps {
             let version = match versions.0.get(&stamp.name) {
+                Some(Some(Current::Unreached(fault))) => return Verdict::Unreached(fault.clone()),
                 Some(Some(Current::Fetched(kept))) => kept.version,
                 Some(Some(Current::Known(kept))) => {
                     // What the table vouches for is proven as of the last heartbeat only.

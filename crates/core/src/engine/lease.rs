@@ -25,7 +25,7 @@ use crate::loads::{LoadKind, Stamps, Storage};
 use crate::redis::fault::{fault_of, Fault};
 use crate::redis::script::{Script, ScriptCall};
 use crate::redis::wire::Budget;
-use crate::shards::Shards;
+use crate::shards::{Answers, Shards};
 use crate::versions::Kept;
 
 /// Reads of one key that find an entry of no use again and again (another process keeps writing what this one
@@ -77,7 +77,7 @@ impl Engine {
         //    loader that starts on the replies. They are asked for even where the table knows them: a version
         //    evicted without a push would fence the load only after its loader ran.
         let since = self.since();
-        if shards.is_over() || !self.journal.is_empty() {
+        if shards.is_over() || self.owes(shards) {
             // Queued while this waited: Redis is not asked before it is applied. Looked at after `since` was taken,
             // because the queue is filled before its invalidation falls here for the second time.
             self.load_without_redis(pending, answer);
@@ -88,7 +88,7 @@ impl Engine {
         let reads = pending.iter().zip(&tokens);
         let mut calls: Vec<ScriptCall> = reads.map(|(one, token)| self.read_or_take(one, token)).collect();
         calls.extend(names.iter().map(|name| self.tagget(*name)));
-        let mut answers = match self.unless_silent(shards.scripts(&calls, budget)).await {
+        let mut answers = match self.unless_silent(shards.scripts(&calls, &self.journal, budget)).await {
             Ok(answers) => self.redis_answered(since.start, answers),
             Err(fault) => {
                 self.redis_failed(shards, &fault);
@@ -112,7 +112,7 @@ impl Engine {
         let waits = self.learn_waits(&versions, shards, budget).await;
 
         // 3. Sort: granted, there, held.
-        let mut there = (Vec::new(), Vec::new());
+        let mut there = (Vec::new(), Answers::default());
         let mut granted = Vec::new();
         for (n, ((one, token), reply)) in pending.into_iter().zip(tokens).zip(reads).enumerate() {
             match ReadReply::parse(reply) {
@@ -129,13 +129,17 @@ impl Engine {
                     self.granted(&one, &taken, shards, answer);
                 }
                 ReadReply::There(entry) => {
+                    let stray = answers.strays.iter().find(|(stray, _)| *stray == n);
+                    let stray = stray.map(|(_, reign)| (there.0.len(), *reign));
+                    there.1.strays.extend(stray);
+                    there.1.values.push(entry);
                     there.0.push(one);
-                    there.1.push(entry);
                 }
                 ReadReply::Failed => self.beside_failed(&one, since, answer),
                 ReadReply::Settling(left) => self.beside_settling(&one, self.now() + left * MS, since, answer),
                 ReadReply::Retried if one.waited => self.beside_failed(&one, since, answer),
                 ReadReply::Retried | ReadReply::Held => self.held(one, shards, answer),
+                ReadReply::Refused(fault) if shards.is_many() => self.unreached(one, &fault, shards, answer),
                 ReadReply::Refused(fault) => {
                     self.redis_failed(shards, &fault);
                     self.load_without_redis(vec![one], answer);
@@ -284,7 +288,7 @@ impl Engine {
             let lease = self.keys.lease(one.name);
             pipeline.cmd("GET").arg(&lease).cmd("PTTL").arg(&lease);
             let mut budget = Budget::new(link.config.command_timeout);
-            let replies = match home.data.all(&pipeline, &mut budget).await {
+            let replies = match shards.all(one.name, &pipeline, &mut budget).await {
                 Ok(replies) => replies,
                 Err(Fault::Refused(_)) if tracked => {
                     may_track = false;
@@ -322,7 +326,7 @@ impl Engine {
                 () = tokio::time::sleep_until(one.wait_until) => break Waited::TimedOut,
                 () = home.ended() => break Waited::Unreachable,
                 // Its end would not be heard of.
-                () = link.breaker.opened() => break Waited::Unreachable,
+                () = shards.link(one.name).unwrap_or(link).breaker.opened() => break Waited::Unreachable,
             }
         };
         link.unwatch_lease(one.name, &wake);

@@ -4,11 +4,10 @@
 //! much); versions that the table cannot vouch for follow in a second one. What is left goes to `lease`.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::Arc;
 use std::time::Duration;
-
-use redis::Value;
 
 use super::judge::{Opened, Since, Verdict};
 use super::{Engine, Read, Refreshing};
@@ -21,7 +20,11 @@ use crate::loads::{LoadId, LoadKind, OwnerId, Run, Stamps, Storage};
 use crate::memory::Entry;
 use crate::redis::fault::{fault_of, Fault};
 use crate::redis::wire::Budget;
-use crate::shards::Shards;
+use crate::shards::{Answers, Shards};
+
+/// How often a read begins anew because the cluster was changing, and how long it waits for that each time.
+const MOVES: u32 = 4;
+const SETTLING: Duration = Duration::from_millis(40);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tier {
@@ -99,6 +102,8 @@ pub(super) struct Pending {
     pub read: Read,
     pub wait_until: tokio::time::Instant,
     pub waited: bool,
+    /// How often the cluster was found changed on the way.
+    pub moves: u32,
 }
 
 impl Engine {
@@ -134,6 +139,7 @@ impl Engine {
             },
             wait_until: tokio::time::Instant::now() + request.wait,
             waited: false,
+            moves: 0,
         };
         if let Some(key) = &request.get {
             one.name = self.namespace.key(key);
@@ -179,32 +185,61 @@ impl Engine {
         link.unless_silent(link.first_session(budget.until())).await;
         if link.is_connecting() {
             // Who comes later does not wait for it again.
-            endpoint::is_silent(link);
+            if link.cluster.is_some() {
+                link.wait_no_longer();
+            } else {
+                endpoint::is_silent(link);
+            }
         }
-        let Some(shards) = self.trusted_shards() else {
+        let Some(mut shards) = self.trusted_shards() else {
             let rest = self.answer_from_memory(pending, answer);
             return self.load_without_redis(rest, answer);
         };
 
         // 2. After a pause nobody vouches for memory and table: one heartbeat does, in one round trip.
-        if shards.has_pushes() && !link.is_coherent(self.now()) && link.prove(|| self.now(), budget.until()).await {
-            budget.progress();
+        //    (Of a cluster with a master that is down there is none to wait for.)
+        let is_hopeless = shards.is_many() && link.is_known_down();
+        if shards.has_pushes() && !is_hopeless && !link.is_coherent(self.now()) {
+            // Where one of several may be what is waited for, time is left to ask the others.
+            let half = tokio::time::Instant::now() + link.config.command_timeout / 2;
+            let until = if shards.is_many() { half } else { budget.until() };
+            if link.prove(|| self.now(), until).await {
+                budget.progress();
+            }
+            if shards.is_many() {
+                // It may have found another master in the place of one.
+                shards = self.trusted_shards().unwrap_or(shards);
+            }
         }
         let rest = self.answer_from_memory(pending, answer);
         if rest.is_empty() {
             return;
         }
-        if budget.is_over() {
+        if budget.is_over() && !shards.is_many() {
             // The heartbeat took all of it; whether Redis is silent, it tells itself.
             link.timed_out();
         }
         if budget.is_over() || link.breaker.is_open() {
             return self.load_without_redis(rest, answer);
         }
+        if !shards.is_many() {
+            return self.read_from(&shards, rest, budget, answer).await;
+        }
+        // Each master's apart: who asks one that is slow does not keep the others waiting.
+        let parts = shards.parts(rest, |one| one.name).into_iter();
+        futures_util::future::join_all(parts.map(|part| self.read_from(&shards, part, budget, answer))).await;
+    }
 
+    async fn read_from(
+        self: &Arc<Self>,
+        shards: &Arc<Shards>,
+        rest: Vec<Pending>,
+        mut budget: Budget,
+        answer: &Answer,
+    ) {
         // 3. Plain GETs; a forced load does not look.
         let (mut misses, look): (Vec<_>, Vec<_>) = rest.into_iter().partition(|one| one.kind == Some(LoadKind::Force));
-        match self.read_entries(look, &shards, &mut budget, answer).await {
+        match self.read_entries(look, shards, &mut budget, answer).await {
             Ok(missing) => misses.extend(missing),
             Err(left) => {
                 let left = self.answer_from_memory(left, answer);
@@ -213,7 +248,7 @@ impl Engine {
         }
 
         // 4. Misses: take the lease or wait for who holds it.
-        self.lease(misses, &shards, budget, answer).await;
+        self.lease(misses, shards, budget, answer).await;
     }
 
     fn answer_from_memory(&self, pending: Vec<Pending>, answer: &Answer) -> Vec<Pending> {
@@ -295,25 +330,25 @@ impl Engine {
         }
         let since = self.since();
         // Looked at after `since` was taken: what is read now must be of a session and a queue that still hold then.
-        if shards.is_over() || !self.journal.is_empty() {
+        if shards.is_over() || self.owes(shards) {
             return Err(pending);
         }
         let keys = pending.iter().map(|one| self.keys.entry(one.name));
-        let replies = match self.unless_silent(shards.gets(keys, budget)).await {
-            Ok(answers) => self.redis_answered(since.start, answers.values),
+        let answers = match self.unless_silent(shards.gets(keys, &self.journal, budget)).await {
+            Ok(answers) => self.redis_answered(since.start, answers),
             Err(fault) => {
                 self.redis_failed(shards, &fault);
                 return Err(pending);
             }
         };
-        self.sort_entries(pending, replies, since, shards, budget, answer).await
+        self.sort_entries(pending, answers, since, shards, budget, answer).await
     }
 
     /// Judges the replies to GET or READ: answers the hits, returns the misses.
     pub(super) async fn sort_entries(
         self: &Arc<Self>,
         pending: Vec<Pending>,
-        replies: Vec<Value>,
+        answers: Answers,
         since: Since,
         shards: &Arc<Shards>,
         budget: &mut Budget,
@@ -321,11 +356,13 @@ impl Engine {
     ) -> Result<Vec<Pending>, Vec<Pending>> {
         // One entry that cannot be read (of another type, say) is a miss; a server that cannot serve is another matter.
         let unfit = |fault: &Fault| !matches!(fault, Fault::Refused(_));
-        if let Some(fault) = replies.iter().filter_map(fault_of).find(unfit) {
+        let mut faults = answers.values.iter().filter_map(fault_of);
+        if let Some(fault) = faults.find(unfit).filter(|_| !shards.is_many()) {
             self.redis_failed(shards, &fault);
             return Err(pending);
         }
-        let opened: Vec<Opened<'_>> = replies.iter().map(|reply| Opened::new(reply, &self.seal)).collect();
+        let replies = answers.values.iter();
+        let opened: Vec<Opened<'_>> = replies.map(|reply| Opened::new(reply, &self.seal)).collect();
         let versions = match self.unless_silent(self.current_versions(&opened, shards, budget)).await {
             Ok(versions) => versions,
             Err(fault) => {
@@ -334,8 +371,13 @@ impl Engine {
             }
         };
         let mut misses = Vec::new();
-        for (mut one, opened) in pending.into_iter().zip(opened) {
-            match self.judge(&one, opened, since, shards, &versions) {
+        for (n, (mut one, opened)) in pending.into_iter().zip(opened).enumerate() {
+            let reign = shards.reign(&answers, n, one.name).unwrap_or_default();
+            match self.judge(&one, opened, since, (shards, reign), &versions) {
+                Verdict::Unreached(fault) => {
+                    self.unreached(one, &fault, shards, answer);
+                    continue;
+                }
                 Verdict::Usable(entry, fresh @ (Freshness::Fresh | Freshness::Stale))
                     if one.kind != Some(LoadKind::Refresh) || fresh == Freshness::Fresh =>
                 {
@@ -358,6 +400,28 @@ impl Engine {
             misses.push(one);
         }
         Ok(misses)
+    }
+
+    /// What the master of one of several could not be asked: once more when only its place has changed, else without Redis.
+    pub(super) fn unreached(self: &Arc<Self>, mut one: Pending, fault: &Fault, shards: &Arc<Shards>, answer: &Answer) {
+        self.metrics.redis_errors.add(1);
+        one.moves += 1;
+        if !matches!(fault, Fault::Unsettled(_)) || one.moves > MOVES {
+            let left = self.answer_from_memory(vec![one], answer);
+            return self.load_without_redis(left, answer);
+        }
+        let (engine, shards, answer) = (Arc::clone(self), Arc::clone(shards), Arc::clone(answer));
+        self.runtime.spawn(async move {
+            if let Some(link) = &engine.link {
+                link.newer(&shards, tokio::time::Instant::now() + SETTLING).await;
+            }
+            engine.read_again(one, answer).await;
+        });
+    }
+
+    /// Boxed: it leads back to where it came from.
+    fn read_again(self: Arc<Self>, one: Pending, answer: Answer) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move { self.read_tiers(vec![one], &answer).await })
     }
 
     /// Answers with an entry: ends the load; a stale one begins its refresh.
@@ -445,10 +509,13 @@ impl Engine {
 
     pub(super) fn redis_failed(&self, shards: &Shards, fault: &Fault) {
         self.metrics.redis_errors.add(1);
+        // Of several the router knows which.
+        let Some(session) = shards.only() else { return };
         match (fault, &self.link) {
             (Fault::Timeout, Some(link)) => link.timed_out(),
             (Fault::Silent, Some(link)) => endpoint::is_silent(link),
-            _ => shards.failed(fault),
+            (Fault::Disconnected(_) | Fault::Unfit(_), _) => session.give_up(),
+            _ => {}
         }
     }
 }

@@ -4,6 +4,7 @@
 //! is worth) → `lease` (who may load) → `hold` (renew, release) → `fill` (the value back) · `write` (set) ·
 //! `invalidate` · `rules` (patterns) · `supervise` (the link's life) · `report` (metrics, health).
 
+mod clustered;
 mod fill;
 mod hold;
 mod invalidate;
@@ -193,8 +194,13 @@ impl Engine {
     fn link(&self) -> Option<&Arc<Link>> {
         let link = self.link.as_ref()?;
         if !self.closed.load(SeqCst) && link.start() {
-            endpoint::join(link);
-            self.runtime.spawn(supervise::run(self.myself.clone()));
+            let engine = self.myself.clone();
+            if link.cluster.is_some() {
+                self.runtime.spawn(clustered::run(engine));
+            } else {
+                endpoint::join(link);
+                self.runtime.spawn(supervise::run(engine, Arc::clone(link)));
+            }
         }
         Some(link)
     }
@@ -203,7 +209,13 @@ impl Engine {
     fn trusted_shards(&self) -> Option<Arc<Shards>> {
         let link = self.link()?;
         let shards = link.shards()?;
-        (!link.breaker.is_open() && self.journal.is_empty()).then_some(shards)
+        (!link.breaker.is_open() && !self.owes(&shards)).then_some(shards)
+    }
+
+    /// Whether an invalidation is noted that what is asked of Redis could be from before. In a cluster that is so for each
+    /// master apart: the router does not ask one that lacks some.
+    fn owes(&self, shards: &Shards) -> bool {
+        !shards.is_many() && !self.journal.is_empty()
     }
 
     fn standing(&self, load: &Load) -> Standing {
@@ -327,11 +339,16 @@ impl Engine {
             memory.clear();
         }
         if let Some(link) = &self.link {
-            endpoint::leave(link);
+            if link.cluster.is_none() {
+                endpoint::leave(link);
+            }
             if let Some(shards) = link.shards() {
                 shards.give_up();
             }
-            link.wake.notify_one();
+            link.rouse();
+            if let Some(cluster) = &link.cluster {
+                cluster.survey.want();
+            }
         }
     }
 

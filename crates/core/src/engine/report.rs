@@ -148,7 +148,7 @@ impl Engine {
 
     fn report_redis(&self, hits: u64, misses: u64) -> Json {
         let link = self.link.as_ref();
-        let breaker = link.map_or(BreakerState::Closed, |link| link.breaker.state());
+        let breaker = link.map_or(BreakerState::Closed, |link| link.breaker_state());
         let connected = link.is_some_and(|link| link.shards().is_some() && !link.is_known_down());
         let latency = link.and_then(|link| link.latency());
         json!({

@@ -9,14 +9,16 @@ use tokio::time::timeout;
 
 use super::judge::{bytes_of, Since};
 use super::Engine;
+use crate::cluster::Cluster;
 use crate::config::RedisConfig;
 use crate::endpoint;
 use crate::key::Kind;
 use crate::link::{Link, LinkState};
 use crate::notice::Change;
-use crate::redis::fault::{fault_of, Fault};
+use crate::redis::fault::Fault;
 use crate::redis::sentinel::{self, Master};
-use crate::redis::session::{Listener, Pushed, Session};
+use crate::redis::session::{identify, Canaries, Listener, Pushed, Session};
+use crate::redis::slots::Pulse;
 use crate::redis::wire::Budget;
 use crate::shards::Shards;
 
@@ -32,24 +34,24 @@ const UNANSWERED: &str = "Redis does not answer";
 /// Longest pause between attempts to connect.
 const LONGEST_PAUSE: u64 = 1_000;
 
-/// Runs until the engine is gone.
-pub(super) async fn run(engine: Weak<Engine>) {
+/// Keeps one link until the engine is gone: the only one, or that to a master of a cluster.
+pub(super) async fn run(engine: Weak<Engine>, link: Arc<Link>) {
     let mut failures = 0_u32;
     loop {
         let Some(this) = engine.upgrade().filter(|e| !e.is_closed()) else {
             return;
         };
-        match this.establish().await {
-            Ok((session, shards)) => {
+        match this.establish(&link).await {
+            Ok(session) => {
                 failures = 0;
                 drop(this);
-                let why = live(&engine, &session, &shards).await;
+                let why = live(&engine, &link, &session).await;
                 let Some(this) = engine.upgrade() else { return };
-                this.link_lost(&session, why);
+                this.link_lost(&link, &session, why);
             }
             Err(fault) => {
                 failures += 1;
-                this.link_down(&fault.to_string());
+                this.link_down(&link, &fault.to_string());
             }
         }
         pause(&engine, failures).await;
@@ -70,14 +72,14 @@ async fn pause(engine: &Weak<Engine>, failures: u32) {
 }
 
 /// Keeps a session proven until it is over; tells why it is.
-async fn live(engine: &Weak<Engine>, session: &Arc<Session>, shards: &Arc<Shards>) -> &'static str {
+async fn live(engine: &Weak<Engine>, link: &Arc<Link>, session: &Arc<Session>) -> &'static str {
     // Of each connection: either may be the one that is dead.
     let (mut of_data, mut of_heartbeats) = (Silence::default(), Silence::default());
     loop {
         let Some(this) = engine.upgrade().filter(|e| !e.is_closed()) else {
             return CLOSED;
         };
-        let Some(link) = &this.link else { return CLOSED };
+        let Some(whole) = &this.link else { return CLOSED };
         if session.is_over() {
             return "the connection ended";
         }
@@ -85,8 +87,9 @@ async fn live(engine: &Weak<Engine>, session: &Arc<Session>, shards: &Arc<Shards
 
         // 1. Redis stopped answering: probe until it does.
         if link.breaker.is_open() {
-            let alive = this.probe_redis(link, session, shards).await;
+            let alive = this.probe_redis(link, session).await;
             this.tell_breaker(link);
+            this.review(link);
             if of_data.heard(alive, session.data.arrived()) >= SILENCE {
                 return UNANSWERED;
             }
@@ -96,9 +99,9 @@ async fn live(engine: &Weak<Engine>, session: &Arc<Session>, shards: &Arc<Shards
             }
         }
         // 2. Invalidations first: until they are applied, Redis is not trusted.
-        let undrained = this.drain(shards).await.is_err();
+        let undrained = this.drain_for(link, session).await.is_err();
         // 3. A heartbeat, while somebody reads.
-        if link.is_active(this.now()) {
+        if whole.is_active(this.now()) {
             let heard = session.data.arrived();
             let beaten = this.beat(link, session).await;
             if beaten.is_err() {
@@ -107,20 +110,20 @@ async fn live(engine: &Weak<Engine>, session: &Arc<Session>, shards: &Arc<Shards
             if beaten == Err(Fault::Silent) && session.data.arrived() == heard {
                 endpoint::is_silent(link);
             }
+            this.review(link);
             if of_heartbeats.heard(beaten.is_ok(), session.heartbeats().arrived()) >= SILENCE {
                 return UNANSWERED;
             }
         } else if this.news.is_due() {
             // Woken by a rule, and nobody reads any more.
-            link.doubt(this.now());
+            whole.doubt(this.now());
         }
         // 4. Sleep, without keeping the engine alive: until the next beat, somebody's demand, or the end.
-        let nap = match (undrained || link.breaker.is_open(), link.is_active(this.now())) {
+        let nap = match (undrained || link.breaker.is_open(), whole.is_active(this.now())) {
             (true, _) => PROBE,
             (false, true) => BEAT,
             (false, false) => Duration::from_secs(3_600),
         };
-        let link = Arc::clone(link);
         drop(this);
         tokio::select! {
             () = link.wake.notified() => {}
@@ -151,8 +154,8 @@ impl Silence {
 
 impl Engine {
     /// Connects and arms a session, applies what is noted, and only then lets anyone trust it.
-    async fn establish(self: &Arc<Self>) -> Result<(Arc<Session>, Arc<Shards>), Fault> {
-        let link = self.link.as_ref().ok_or(Fault::Timeout)?;
+    async fn establish(self: &Arc<Self>, link: &Arc<Link>) -> Result<Arc<Session>, Fault> {
+        let whole = self.link.as_ref().ok_or(Fault::Timeout)?;
         let weak = Arc::downgrade(self);
         let listener: Listener = Arc::new(move |pushed| {
             if let Some(engine) = weak.upgrade() {
@@ -160,14 +163,22 @@ impl Engine {
             }
         });
         let RedisConfig { connect_timeout, .. } = link.config;
+        // In a cluster a canary must be the master's own.
+        let layout = whole.cluster.as_ref().map(Cluster::layout);
+        let is_own = |slot: u16| layout.as_ref().is_some_and(|layout| layout.is_of(slot, link));
+        let canaries = match &layout {
+            None => Canaries::Anywhere,
+            Some(layout) if layout.has_slots(link) => Canaries::Within(&is_own),
+            Some(_) => Canaries::Nowhere,
+        };
         let connecting = async {
             let Some(sentinels) = &link.config.sentinels else {
-                let session = Session::connect(&link.config, &self.keys, &*self.clock, listener).await?;
+                let session = Session::connect(&link.config, &self.keys, &*self.clock, listener, canaries).await?;
                 return Ok(Arc::new(session));
             };
             let master = sentinel::find(&link.config, sentinels).await?;
             let config = master.config(&link.config);
-            let session = Session::connect(&config, &self.keys, &*self.clock, listener).await?;
+            let session = Session::connect(&config, &self.keys, &*self.clock, listener, canaries).await?;
             let session = Arc::new(session);
             self.watch_sentinels(link, master, &session);
             Ok::<_, Fault>(session)
@@ -175,23 +186,24 @@ impl Engine {
         let session = timeout(connect_timeout, connecting)
             .await
             .map_err(|_| Fault::Timeout)??;
-        let shards = Arc::new(Shards::alone(Arc::clone(&session)));
 
         // 1. Tracking is armed and proven: what was read before has perhaps missed a push.
         //    Rules made from here on are this channel's to hear of: the latest before it is asked for first.
-        self.begin_rules(&session, &mut Budget::new(link.config.command_timeout))
-            .await?;
+        if self.is_home(link) {
+            self.begin_rules(&session, &mut Budget::new(link.config.command_timeout))
+                .await?;
+        }
         self.versions.clear();
-        link.next_channel();
+        whole.next_channel();
         // 2. The first basis is from after that.
         self.beat(link, &session).await?;
         // 3. Invalidations that Redis missed come before anything is read from it.
-        self.drain(&shards).await?;
+        self.drain_for(link, &session).await?;
         link.breaker.close();
         link.set_suspect(false);
-        link.set_state(LinkState::Up(Arc::clone(&shards)));
-        self.tell_up(link, &session);
-        Ok((session, shards))
+        link.set_state(LinkState::Up(Arc::new(Shards::Alone(Arc::clone(&session)))));
+        self.came_up(link, &session);
+        Ok(session)
     }
 
     /// A session on a server that is no master any more ends when the Sentinels say so, also one that nobody uses.
@@ -211,32 +223,38 @@ impl Engine {
 
     /// One heartbeat: reads the namespace's version (which keeps it warm), the server's clock, and new rules.
     async fn beat(&self, link: &Link, session: &Arc<Session>) -> Result<(), Fault> {
+        let Some(whole) = &self.link else { return Ok(()) };
+        let is_home = self.is_home(link);
         let mut pipeline = redis::pipe();
-        pipeline
-            .cmd("GET")
-            .arg(self.keys.versions(self.namespace.whole()))
-            .cmd("TIME")
-            .cmd("ROLE");
-        self.ask_rules(&mut pipeline, self.news.applied());
+        pipeline.cmd("TIME").cmd("ROLE");
+        if whole.cluster.is_some() {
+            pipeline.cmd("CLUSTER").arg("INFO");
+        }
+        if is_home {
+            pipeline.cmd("GET").arg(self.keys.versions(self.namespace.whole()));
+            self.ask_rules(&mut pipeline, self.news.applied());
+        }
         let mut budget = Budget::new(link.config.command_timeout);
         let (since, signs) = (self.since(), self.news.signs());
         let beaten = match session.heartbeats().send(&pipeline, &mut budget).await {
-            Ok(replies) => self.take_beat(&replies, session, since, &mut budget).await,
+            Ok(replies) => self.take_beat(&replies, link, session, since, &mut budget).await,
             Err(fault) => Err(fault),
         };
         match &beaten {
             Ok(()) => {
-                self.news.deal(signs);
+                if is_home {
+                    self.news.deal(signs);
+                }
                 link.set_suspect(false);
-                if session.coherence.is_some() {
-                    link.set_basis(since.start, self.now());
-                } else {
-                    link.note_latency(self.now() - since.start);
+                match &whole.cluster {
+                    _ if session.coherence.is_none() => whole.note_latency(self.now() - since.start),
+                    Some(cluster) => whole.set_basis_of(link, cluster, since.start, self.now()),
+                    None => whole.set_basis(since.start, self.now()),
                 }
             }
             Err(fault) => {
                 self.metrics.redis_errors.add(1);
-                if !matches!(fault, Fault::Timeout | Fault::Silent) {
+                if !matches!(fault, Fault::Timeout | Fault::Silent | Fault::Unsettled(_)) {
                     session.give_up();
                 }
             }
@@ -247,27 +265,45 @@ impl Engine {
     async fn take_beat(
         &self,
         replies: &[Value],
+        link: &Link,
         session: &Arc<Session>,
         since: Since,
         budget: &mut Budget,
     ) -> Result<(), Fault> {
         // Not fit any more: demoted, locked, loading. Its answers prove nothing.
-        let [namespace, time, role, rules @ ..] = replies else {
+        let [time, role, rest @ ..] = replies else {
             return Err(Fault::Unfit("replies are missing".into()));
         };
-        let fault = [namespace, time].into_iter().chain(rules).find_map(fault_of);
-        if let Some(fault) = fault {
+        if let Some(fault) = [time].into_iter().chain(rest).find_map(|reply| self.beat_fault(reply)) {
             return Err(fault);
         }
         if is_replica(role) {
             return Err(Fault::Unfit("it is no master any more".into()));
         }
         session.set_time(time, since.start, &*self.clock);
-        // What it tells of rules takes effect before it proves anything.
-        self.check_namespace((namespace, rules), session, since, budget).await
+        let cluster = self.link.as_ref().and_then(|link| link.cluster.as_ref());
+        let rest = match (cluster, rest) {
+            (Some(cluster), [info, rest @ ..]) => {
+                let pulse = Pulse::read(info).ok_or_else(|| Fault::Unfit("CLUSTER INFO tells nothing".into()))?;
+                if cluster.take_pulse(link, pulse) {
+                    // Since the last one it may have been a replica, and be a master again: of another history.
+                    let identity = identify(session.heartbeats(), &*self.clock, budget).await?;
+                    if identity.reign != session.reign {
+                        return Err(Fault::Unfit("it has another history than before".into()));
+                    }
+                }
+                rest
+            }
+            (_, rest) => rest,
+        };
+        match rest {
+            // What it tells of rules takes effect before it proves anything.
+            [namespace, rules @ ..] => self.check_namespace((namespace, rules), session, since, budget).await,
+            [] => Ok(()),
+        }
     }
 
-    async fn probe_redis(&self, link: &Link, session: &Session, shards: &Arc<Shards>) -> bool {
+    async fn probe_redis(&self, link: &Arc<Link>, session: &Arc<Session>) -> bool {
         link.breaker.probe();
         let mut budget = Budget::new(link.config.command_timeout);
         let ping = session.data.all(redis::pipe().cmd("PING"), &mut budget).await;
@@ -276,7 +312,8 @@ impl Engine {
         }
         let alive = ping.is_ok();
         // Closed only after the drain: until then reads must not reach Redis.
-        link.breaker.probed(alive && self.drain(shards).await.is_ok());
+        link.breaker
+            .probed(alive && self.drain_for(link, session).await.is_ok());
         alive
     }
 
@@ -292,7 +329,7 @@ impl Engine {
                 self.versions.remove(self.namespace.whole());
                 self.news.sign();
                 if link.is_active(self.now()) {
-                    link.wake.notify_one();
+                    link.rouse();
                 } else {
                     // Nobody reads: the next one who does has a heartbeat prove memory first.
                     link.doubt(self.now());
@@ -312,17 +349,28 @@ impl Engine {
         }
     }
 
-    fn link_lost(&self, session: &Session, why: &str) {
+    fn link_lost(&self, link: &Link, session: &Session, why: &str) {
         session.give_up();
-        let Some(link) = &self.link else { return };
+        let Some(whole) = &self.link else { return };
         link.set_state(LinkState::Down(why.to_owned()));
-        link.all_leases_changed();
+        whole.all_leases_changed();
+        if whole.cluster.is_some() {
+            return self.master_lost(link, why);
+        }
         self.tell_down(link, why);
     }
 
-    fn link_down(&self, why: &str) {
-        let Some(link) = &self.link else { return };
+    fn link_down(&self, link: &Link, why: &str) {
+        let Some(whole) = &self.link else { return };
         link.set_state(LinkState::Down(why.to_owned()));
+        if whole.cluster.is_some() {
+            return self.master_lost(link, why);
+        }
+        self.tell_lost(link, why);
+    }
+
+    /// The one server, or the whole cluster.
+    pub(super) fn tell_lost(&self, link: &Link, why: &str) {
         self.tell_down(link, why);
         if link.tell(true) {
             self.tell(Change::Warning(format!(
@@ -331,13 +379,21 @@ impl Engine {
         }
     }
 
-    fn tell_down(&self, link: &Link, why: &str) {
+    fn came_up(&self, link: &Arc<Link>, session: &Session) {
+        if self.link.as_ref().is_some_and(|whole| whole.cluster.is_some()) {
+            self.review(link);
+        } else {
+            self.tell_up(link, session);
+        }
+    }
+
+    pub(super) fn tell_down(&self, link: &Link, why: &str) {
         if link.note_down(true) {
             self.tell(Change::Down { reason: why.to_owned() });
         }
     }
 
-    fn tell_up(&self, link: &Link, session: &Session) {
+    pub(super) fn tell_up(&self, link: &Link, session: &Session) {
         let (first, told) = (link.is_first(), link.tell(false));
         link.note_down(false);
         self.tell_breaker(link);

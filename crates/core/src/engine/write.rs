@@ -98,7 +98,7 @@ impl Engine {
         let since = self.epochs.now();
         match taken {
             // 3. FILL with the same token; refused means that a later write or invalidation won.
-            Ok(stamps) if self.undisturbed(&setting) && self.journal.is_empty() => {
+            Ok(stamps) if self.undisturbed(&setting) && !self.owes(&shards) => {
                 let filled = self.fill_for_set(&setting, token, stamps, &shards, &mut budget).await;
                 if filled {
                     self.keep_set(&setting, since, token);
@@ -125,7 +125,7 @@ impl Engine {
         let mut calls: Vec<ScriptCall> = names.iter().map(|name| self.tagget(*name)).collect();
         calls.push(self.take(setting.name, &token, 'r'));
         let sent = self.now();
-        let answers = self.redis_answered(sent, shards.scripts(&calls, budget).await?);
+        let answers = self.redis_answered(sent, shards.scripts(&calls, &self.journal, budget).await?);
         let kept = |(n, name): (usize, &NameHash)| Some((*name, shards.version(&answers, n, *name)?));
         let kept: Option<Vec<_>> = names.iter().enumerate().map(kept).collect();
         let reign = shards.reign(&answers, names.len(), setting.name).unwrap_or_default();
@@ -170,7 +170,7 @@ impl Engine {
             .arg(self.seal.close(envelope.encode()))
             .number(policy.hard_ttl().max(1))
             .arg("");
-        match shards.scripts(&[call], budget).await {
+        match shards.scripts(&[call], &self.journal, budget).await {
             Ok(answers) => matches!(answers.values.first(), Some(Value::Int(1))),
             Err(fault) => {
                 self.redis_failed(shards, &fault);

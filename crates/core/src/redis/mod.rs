@@ -4,6 +4,7 @@ pub mod fault;
 pub mod script;
 pub mod sentinel;
 pub mod session;
+pub mod slots;
 pub mod stream;
 pub mod tls;
 pub mod wire;

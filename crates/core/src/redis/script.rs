@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use redis::{Cmd, Script as Source};
 
+use crate::key::slot_of;
+
 /// A script of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Script {
@@ -104,6 +106,12 @@ impl ScriptCall {
     #[must_use]
     pub fn number(self, arg: u64) -> Self {
         self.arg(arg.to_string())
+    }
+
+    /// What decides where in a cluster it runs: its keys are all of one slot.
+    #[must_use]
+    pub fn slot(&self) -> u16 {
+        self.keys.first().map_or(0, |key| slot_of(key))
     }
 
     fn command(&self, verb: &str, what: &str) -> Cmd {

@@ -20,7 +20,7 @@ use super::wire::{Budget, Wire};
 use crate::clock::{Clock, MS};
 use crate::config::{CoherenceMode, RedisConfig};
 use crate::envelope::Reign;
-use crate::key::{NameHash, Push, RedisKeys};
+use crate::key::{slot_of, NameHash, Push, RedisKeys, SLOTS};
 
 /// What the server told without being asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,9 @@ pub enum Pushed {
 }
 
 pub type Listener = Arc<dyn Fn(Pushed) + Send + Sync>;
+
+/// Names tried for a canary in the slots of one master: one that has a single slot is found all the same.
+const TRIES: u64 = SLOTS as u64 * 16;
 
 #[derive(Debug)]
 pub struct Session {
@@ -61,9 +64,10 @@ impl Session {
         keys: &RedisKeys,
         clock: &dyn Clock,
         listener: Listener,
+        canaries: Canaries<'_>,
     ) -> Result<Self, Fault> {
         let (end, ended) = watch::channel(false);
-        let canary = Canary::new(keys, clock.now());
+        let canary = Canary::new(keys, clock.now(), canaries);
         let tap = Tap {
             keys: keys.clone(),
             listener,
@@ -95,7 +99,7 @@ impl Session {
         }
 
         // 3. A push of our own must come through before silence means "nothing was invalidated".
-        if coherence.is_some() {
+        if coherence.is_some() && !canary.name.is_empty() {
             let mut patience = Budget::new(config.connect_timeout / 2);
             match canary.fly(&data, &mut patience).await {
                 Err(Fault::Unfit(why)) if config.coherence == CoherenceMode::Auto => {
@@ -196,6 +200,16 @@ impl Tap {
     }
 }
 
+/// Where a canary may be written.
+#[derive(Clone, Copy)]
+pub enum Canaries<'a> {
+    Anywhere,
+    /// In these slots of a cluster.
+    Within(&'a (dyn Fn(u16) -> bool + Sync)),
+    /// A master without slots takes no keys.
+    Nowhere,
+}
+
 /// A push that a process sends to itself.
 #[derive(Debug)]
 struct Canary {
@@ -205,10 +219,16 @@ struct Canary {
 }
 
 impl Canary {
-    fn new(keys: &RedisKeys, nonce: u64) -> Arc<Self> {
+    fn new(keys: &RedisKeys, nonce: u64, canaries: Canaries<'_>) -> Arc<Self> {
         let nonce = xxh3_64(format!("{nonce}:{}", std::process::id()).as_bytes());
+        let mut names = (0..TRIES).map(|n| keys.canary(nonce.wrapping_add(n)));
+        let name = match canaries {
+            Canaries::Anywhere => names.next(),
+            Canaries::Nowhere => None,
+            Canaries::Within(slots) => names.find(|name| slots(slot_of(name))),
+        };
         Arc::new(Self {
-            name: keys.canary(nonce),
+            name: name.unwrap_or_default(),
             seen: AtomicBool::new(false),
             landed: Notify::new(),
         })

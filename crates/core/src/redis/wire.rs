@@ -1,5 +1,6 @@
 //! One multiplexed connection with a deadline on everything asked of it.
 
+use std::borrow::Borrow;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -121,9 +122,12 @@ impl Wire {
     ///
     /// # Errors
     /// As [`Wire::send`]; a script's own error comes as a value.
-    pub async fn scripts(&self, calls: &[ScriptCall], budget: &mut Budget) -> Result<Vec<Value>, Fault> {
+    pub async fn scripts<C>(&self, calls: &[C], budget: &mut Budget) -> Result<Vec<Value>, Fault>
+    where
+        C: Borrow<ScriptCall> + Sync,
+    {
         let mut pipeline = Pipeline::with_capacity(calls.len());
-        for call in calls {
+        for call in calls.iter().map(Borrow::borrow) {
             pipeline.add_command(call.script.by_hash(call));
         }
         let mut replies = self.send(&pipeline, budget).await?;
@@ -133,7 +137,7 @@ impl Wire {
         if !unknown.is_empty() {
             let mut pipeline = Pipeline::with_capacity(unknown.len());
             let mut told = Vec::new();
-            for call in unknown.iter().map(|n| &calls[*n]) {
+            for call in unknown.iter().map(|n| calls[*n].borrow()) {
                 let is_told = told.contains(&call.script);
                 if !is_told {
                     told.push(call.script);
