@@ -121,17 +121,22 @@ class Cluster {
   }
 }
 
-async function startNode(timeout) {
+/** `tls`: an authority whose certificate for 'localhost' the node shows; it then announces that name. */
+async function startNode(timeout, tls) {
   // The bus has a port of its own: that of Redis plus 10,000 may be taken.
   const args = ['--cluster-enabled', 'yes', '--cluster-node-timeout', String(timeout)]
-  return startRedis({ args: [...args, '--cluster-port', String(await freePort()), '--repl-diskless-sync-delay', '0'] })
+  args.push('--cluster-port', String(await freePort()), '--repl-diskless-sync-delay', '0')
+  if (tls === undefined) return startRedis({ args })
+  const tlsPort = await freePort()
+  args.push('--tls-cluster', 'yes', '--cluster-announce-hostname', 'localhost')
+  return Object.assign(await startRedis({ args: [...args, ...tls.serverArgs('localhost', tlsPort)] }), { tlsPort })
 }
 
 /** Starts a cluster; `timeout`: its node timeout, ms. */
-async function startCluster({ timeout = 1_000, replicas = true } = {}) {
+async function startCluster({ timeout = 1_000, replicas = true, tls } = {}) {
   const servers = []
   // One after the other: two that look for a free port at once may find the same.
-  for (let i = 0; i < (replicas ? 2 : 1) * MASTERS; i++) servers.push(await startNode(timeout))
+  for (let i = 0; i < (replicas ? 2 : 1) * MASTERS; i++) servers.push(await startNode(timeout, tls))
   const cluster = new Cluster(servers)
   try {
     await form(cluster, servers.slice(0, MASTERS), servers.slice(MASTERS))
@@ -154,7 +159,8 @@ async function form(cluster, masters, replicas) {
   const buses = await Promise.all(cluster.servers.map((server) => server.command('CONFIG', 'GET', 'cluster-port')))
   for (const asked of cluster.servers) {
     for (const [i, other] of cluster.servers.entries()) {
-      if (other !== asked) await asked.command('CLUSTER', 'MEET', '127.0.0.1', other.port, Number(buses[i][1]))
+      const port = other.tlsPort ?? other.port
+      if (other !== asked) await asked.command('CLUSTER', 'MEET', '127.0.0.1', port, Number(buses[i][1]))
     }
   }
   const knowsAll = async (server) => {

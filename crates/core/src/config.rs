@@ -100,6 +100,12 @@ impl RedisConfig {
             Address::Tcp { tls, .. } => tls.clone(),
             Address::Unix(_) => None,
         };
+        let tls = tls.map(|mut tls| {
+            if tls.server_name.is_empty() {
+                tls.server_name.clone_from(host);
+            }
+            tls
+        });
         Self {
             address: Address::Tcp {
                 host: host.clone(),
