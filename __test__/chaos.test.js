@@ -1,6 +1,6 @@
 'use strict'
 // Random reads and writes while every process's link to Redis breaks at random, or Redis itself is restarted: what a
-// process wrote it reads, nobody errs, and when all is well again nothing old is left.
+// process wrote it reads, nobody errs, and when all is well again nothing old is left. The long form is `npm run chaos`.
 
 const assert = require('node:assert/strict')
 const { after, before, describe, test } = require('node:test')
@@ -17,6 +17,16 @@ const ISOLATED = 1_000
 
 const between = (low, high) => low + Math.random() * (high - low)
 const pick = (list) => list[Math.floor(Math.random() * list.length)]
+
+const BREAKS = [
+  (link) => link.cut(),
+  (link) => link.freeze(),
+  (link) => link.delay(between(20, 400)),
+  (link) => link.swallow(),
+  (link) => link.swallow(pick(['there', 'back'])),
+  (link) => link.trickle(Math.ceil(between(1, 20))),
+  (link) => link.tear(Math.ceil(between(1, 60))),
+]
 
 describe('chaos', () => {
   let source
@@ -88,8 +98,7 @@ describe('chaos', () => {
       const { links, peers } = await fleet(t)
       const fault = async () => {
         const link = pick(links)
-        const how = pick(['cut', 'freeze', 'delay'])
-        await link[how](between(20, 400))
+        await pick(BREAKS)(link)
         return () => link.heal()
       }
 
@@ -113,8 +122,17 @@ describe('chaos', () => {
       await redis.command('SAVE')
       return restart()
     }
+    const forget = async () => {
+      await redis.command(...pick([['FLUSHALL'], ['SCRIPT', 'FLUSH'], ['CLIENT', 'KILL', 'TYPE', 'normal']]))
+      return () => {}
+    }
+    const refuse = async () => {
+      await redis.command('CONFIG', 'SET', 'maxmemory', '1')
+      return () => redis.command('CONFIG', 'SET', 'maxmemory', '0')
+    }
 
-    const all = await histories(peers, { mode: 'tag' }, () => pick([stop, restart, save])())
+    const faults = [stop, restart, save, forget, refuse]
+    const all = await histories(peers, { mode: 'tag' }, () => pick(faults)())
 
     await judge(t, peers, all, 'tag')
   })

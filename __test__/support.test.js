@@ -90,6 +90,56 @@ test('a delayed link keeps the order', async (t) => {
   assert.ok(performance.now() - began >= 60)
 })
 
+test('a black hole loses what is sent, tells nobody, and is a lost connection once it heals', async (t) => {
+  const { redis, proxy, client } = await linked(t)
+  await client.command('PING')
+
+  proxy.swallow()
+  const lost = client.command('SET', 'lost', '1')
+  assert.equal(await settledWithin(lost, 100), PENDING)
+  await proxy.heal()
+
+  await assert.rejects(lost, /connection lost/)
+  assert.equal(await redis.command('GET', 'lost'), null)
+})
+
+test('a half-open link takes what is sent, and brings no answer', async (t) => {
+  const { redis, proxy, client } = await linked(t)
+  await client.command('PING')
+
+  proxy.swallow('back')
+  assert.equal(await settledWithin(client.command('SET', 'a', '1').catch(String), 100), PENDING)
+
+  assert.equal(await redis.command('GET', 'a'), '1')
+})
+
+test('a trickling link brings an answer piece by piece, and the rest at once when it heals', async (t) => {
+  const { proxy, client } = await linked(t)
+  const long = 'x'.repeat(3_000)
+  await client.command('SET', 'long', long)
+
+  proxy.trickle(1)
+  const answer = client.command('GET', 'long')
+  assert.equal(await settledWithin(answer, 200), PENDING)
+  await proxy.heal()
+
+  assert.equal(await settledWithin(answer, 500), long)
+})
+
+test('a torn answer ends its connection in the middle of a frame', async (t) => {
+  const { redis, proxy, client } = await linked(t)
+  await redis.command('SET', 'a', 'x'.repeat(100))
+  await client.command('PING')
+
+  proxy.tear(20)
+  await assert.rejects(client.command('GET', 'a'), /connection lost/)
+  await proxy.heal()
+
+  const again = await connect(proxy.port)
+  assert.equal((await again.command('GET', 'a')).length, 100)
+  again.close()
+})
+
 test('a paused server accepts and is silent, a killed one refuses, a restarted one is empty', async (t) => {
   const redis = await useRedis(t)
   await redis.command('SET', 'a', '1')

@@ -1,9 +1,9 @@
 'use strict'
-// The process behind peer.js: one cache, commands over IPC, each answered when its promise settles.
-// Like a usual server it leaves by process.exit() on SIGTERM, and it does not outlive its parent.
+// The process behind peer.js: one cache, and commands over IPC.
 
 const { clock, deferred, sleep } = require('./kit.js')
 const { connect } = require('./resp.js')
+const { serve } = require('./serve.js')
 const { stress } = require('./stress.js')
 
 const gates = new Map()
@@ -114,26 +114,7 @@ const commands = {
   end: (code) => process.exit(code),
 }
 
-async function stop() {
+serve(commands, async () => {
   await cache?.close()
   truth?.close()
-  process.off('disconnect', orphaned)
-  process.disconnect()
-}
-
-function orphaned() {
-  process.exit(0)
-}
-
-process.on('SIGTERM', () => process.exit(0))
-process.on('disconnect', orphaned)
-process.on('message', async ({ id, op, args }) => {
-  if (op === 'stop') return stop()
-  const answer = { id }
-  try {
-    answer.value = await commands[op](...args)
-  } catch (error) {
-    answer.error = { name: error.name, message: error.message, code: error.code }
-  }
-  if (process.connected) process.send(answer)
 })

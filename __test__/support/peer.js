@@ -44,8 +44,8 @@ class Peer {
   #stderr = ''
   #leaving = false
 
-  constructor(env) {
-    const child = fork(join(__dirname, 'peer-main.js'), {
+  constructor(env, main = join(__dirname, 'peer-main.js')) {
+    const child = fork(main, {
       env: cleanEnvironment(env),
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
@@ -154,4 +154,4 @@ function usePeers(t, count, options, more) {
   return Promise.all(Array.from({ length: count }, () => usePeer(t, options, more)))
 }
 
-module.exports = { usePeer, usePeers }
+module.exports = { Peer, usePeer, usePeers }

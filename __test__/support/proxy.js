@@ -6,6 +6,9 @@
 //   heal     forwards again; what was sent while frozen arrives late, as after retransmission
 //   delay    every chunk takes that long, each way, in order
 //   throttle so many bytes per ms, each way
+//   trickle  so many bytes at a time, each way, each piece a millisecond after the one before
+//   swallow  what is sent is lost, and who connects is not answered; nobody hears of it before it heals. Or one way only
+//   tear     each answer is cut off after so many bytes, and its connection ends there
 
 const net = require('node:net')
 const { performance } = require('node:perf_hooks')
@@ -18,10 +21,11 @@ class Pipe {
   #queue = []
   #timer
 
-  constructor(faults, from, to) {
+  constructor(faults, from, to, way) {
     this.#faults = faults
     this.#to = to
-    from.on('data', (chunk) => this.#push(() => to.write(chunk), chunk.length))
+    this.way = way
+    from.on('data', (chunk) => this.#take(chunk))
     from.on('end', () => this.#push(() => to.end()))
   }
 
@@ -39,6 +43,26 @@ class Pipe {
     }
   }
 
+  /** Delivers all, also what a slow link would have brought later. */
+  hurry() {
+    for (const one of this.#queue) one.due = 0
+    this.pump()
+  }
+
+  #take(chunk) {
+    const { swallowed, torn, piece } = this.#faults
+    if (swallowed.includes(this.way)) {
+      this.lost = true
+    } else if (torn !== undefined && this.way === 'back') {
+      this.#push(() => this.#to.end(chunk.subarray(0, torn)))
+    } else {
+      for (let at = 0; at < chunk.length; at += piece) {
+        const part = chunk.subarray(at, at + piece)
+        this.#push(() => this.#to.write(part), part.length)
+      }
+    }
+  }
+
   #push(deliver, bytes = 0) {
     const { delay, rate } = this.#faults
     const last = this.#queue.at(-1)?.due ?? 0
@@ -49,6 +73,7 @@ class Pipe {
 
 /** One accepted connection and its counterpart to the server, which is dialled only while the link is not frozen. */
 class Link {
+  #faults
   #client
   #upstream
   #pipes = []
@@ -56,12 +81,13 @@ class Link {
 
   constructor(faults, client, onClose) {
     this.#client = client
+    this.#faults = faults
     this.#onClose = onClose
     client.setNoDelay(true)
     client.on('error', () => {})
     client.on('close', () => this.destroy())
     if (faults.frozen) client.pause()
-    else this.#dial(faults)
+    else this.#dial()
   }
 
   freeze() {
@@ -69,9 +95,11 @@ class Link {
     this.#upstream?.pause()
   }
 
-  heal(faults) {
-    if (this.#upstream === undefined) this.#dial(faults)
-    for (const pipe of this.#pipes) pipe.pump()
+  heal() {
+    // Of a stream that has lost bytes nothing more can be understood.
+    if (this.#pipes.some(({ lost }) => lost)) return this.reset()
+    if (this.#upstream === undefined) this.#dial()
+    for (const pipe of this.#pipes) pipe.hurry()
     this.#upstream.resume()
     this.#client.resume()
   }
@@ -88,14 +116,24 @@ class Link {
     this.destroy()
   }
 
-  #dial(faults) {
+  #dial() {
+    const faults = this.#faults
     const upstream = net.connect(faults.target, '127.0.0.1')
     this.#upstream = upstream
     upstream.setNoDelay(true)
     upstream.on('error', () => {})
     upstream.on('close', () => this.destroy())
-    this.#pipes = [new Pipe(faults, this.#client, upstream), new Pipe(faults, upstream, this.#client)]
+    this.#pipes = [new Pipe(faults, this.#client, upstream, 'there'), new Pipe(faults, upstream, this.#client, 'back')]
   }
+}
+
+const WHOLE = {
+  frozen: false,
+  delay: 0,
+  rate: Number.POSITIVE_INFINITY,
+  piece: Number.POSITIVE_INFINITY,
+  swallowed: [],
+  torn: undefined,
 }
 
 class FaultyLink {
@@ -106,7 +144,7 @@ class FaultyLink {
   accepted = 0
 
   constructor(target, port) {
-    this.#faults = { target, frozen: false, delay: 0, rate: Number.POSITIVE_INFINITY }
+    this.#faults = { target, ...WHOLE }
     this.port = port
     this.url = `redis://127.0.0.1:${port}`
   }
@@ -135,9 +173,24 @@ class FaultyLink {
     this.#faults.rate = rate
   }
 
+  /** Lets what is sent from now on through in pieces of so many bytes. */
+  trickle(bytes) {
+    Object.assign(this.#faults, { piece: bytes, rate: bytes })
+  }
+
+  /** 'there': nothing arrives at the server; 'back': nothing comes from it. Both: a black hole. */
+  swallow(...ways) {
+    this.#faults.swallowed = ways.length === 0 ? ['there', 'back'] : ways
+  }
+
+  /** Ends each connection after so many bytes of the next answer. */
+  tear(bytes) {
+    this.#faults.torn = bytes
+  }
+
   async heal() {
-    Object.assign(this.#faults, { frozen: false, delay: 0, rate: Number.POSITIVE_INFINITY })
-    for (const link of [...this.#links]) link.heal(this.#faults)
+    Object.assign(this.#faults, WHOLE)
+    for (const link of [...this.#links]) link.heal()
     if (this.#server === undefined) await this.listen()
   }
 

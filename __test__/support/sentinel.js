@@ -16,6 +16,9 @@ const QUORUM = 2
 /** When a master that does not answer is taken for down; the election follows. */
 const DOWN_AFTER = 500
 
+/** Arguments of a server that is the replica of that port. */
+const replicaOf = (port) => ['--replicaof', '127.0.0.1', String(port), '--repl-diskless-sync-delay', '0']
+
 class Sentinel {
   #child
   #exited
@@ -50,6 +53,14 @@ class Sentinel {
     }
   }
 
+  pause() {
+    signal(this.#child.pid, 'SIGSTOP')
+  }
+
+  resume() {
+    signal(this.#child.pid, 'SIGCONT')
+  }
+
   async stop() {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
     this.#child.ref()
@@ -59,8 +70,11 @@ class Sentinel {
   }
 }
 
-/** `{ url, servers, sentinels, master() }`, which end with their test. `servers`: the master of the start, then its replica. */
-async function useSentinels(t) {
+/**
+ * `{ url, servers, sentinels, masterPort() }`, which end with their test. `servers`: the master of the start, then its
+ * replica; `args`: further arguments of both.
+ */
+async function useSentinels(t, { args = [] } = {}) {
   const running = []
   t.after(() => Promise.all(running.map((server) => server.stop())))
   const own = async (starting) => {
@@ -68,10 +82,8 @@ async function useSentinels(t) {
     running.push(server)
     return server
   }
-  const first = await own(startRedis())
-  const replica = await own(
-    startRedis({ args: ['--replicaof', '127.0.0.1', String(first.port), '--repl-diskless-sync-delay', '0'] }),
-  )
+  const first = await own(startRedis({ args }))
+  const replica = await own(startRedis({ args: [...args, ...replicaOf(first.port)] }))
   const sentinels = await Promise.all([1, 2, 3].map(() => own(new Sentinel().start(first.port))))
   const [asked] = sentinels
   const field = async (name) => {
@@ -93,4 +105,4 @@ async function useSentinels(t) {
   }
 }
 
-module.exports = { DOWN_AFTER, MASTER, useSentinels }
+module.exports = { DOWN_AFTER, MASTER, replicaOf, useSentinels }

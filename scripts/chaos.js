@@ -1,0 +1,103 @@
+'use strict'
+// `npm run chaos`: processes with a cache, and real Redis servers that fail, in every topology. Prints what was seen of
+// each kind of fault and what must hold of all that was read.
+//
+//   npm run chaos                                    300 faults and a million checked reads on each topology
+//   npm run chaos -- --topology tls,sentinel --faults 50 --reads 1 --seconds 120
+//   npm run chaos -- --seed 7                        the same faults again
+//   npm run chaos -- --together --write              side by side; keeps the report in docs/chaos.md
+//
+// The exit code is 0 if all that must hold does, else 1.
+
+const { writeFileSync } = require('node:fs')
+const os = require('node:os')
+const path = require('node:path')
+const { parseArgs } = require('node:util')
+const { build } = require('./build.js')
+const { documentOf, isMet, number, textOf } = require('./chaos/report.js')
+const { runChaos } = require('./chaos/run.js')
+const { TOPOLOGIES } = require('./chaos/topologies.js')
+const { ensureInstalled } = require('./lib/install.js')
+const { ROOT, fail, runSteps } = require('./lib/run.js')
+const { ensureRedisServer } = require('./redis-server.js')
+
+const OPTIONS = {
+  topology: { type: 'string', default: Object.keys(TOPOLOGIES).join(',') },
+  // A topology's run ends when it has had so many of both, or after so many seconds.
+  faults: { type: 'string', default: '300' },
+  reads: { type: 'string', default: '1000000' },
+  seconds: { type: 'string', default: '3600' },
+  processes: { type: 'string', default: '3' },
+  seed: { type: 'string', default: String(1 + Math.floor(Math.random() * 1_000_000)) },
+  together: { type: 'boolean', default: false },
+  write: { type: 'boolean', default: false },
+}
+const TELL_MS = 10_000
+
+function readOptions() {
+  const { values } = parseArgs({ options: OPTIONS })
+  const count = (name, least = 1) => {
+    const value = Number(values[name])
+    if (!Number.isInteger(value) || value < least)
+      throw new Error(`--${name} is a whole number from ${least}, not ${values[name]}`)
+    return value
+  }
+  const topologies = values.topology.split(',')
+  for (const name of topologies) {
+    if (!Object.hasOwn(TOPOLOGIES, name))
+      throw new Error(`--topology is of ${Object.keys(TOPOLOGIES).join(', ')}, not ${name}`)
+  }
+  const { together: isTogether, write: isKept } = values
+  const plan = { faults: count('faults'), reads: count('reads'), seconds: count('seconds') }
+  return { topologies, isTogether, isKept, plan: { ...plan, processes: count('processes', 2), seed: count('seed') } }
+}
+
+/** A line every ten seconds, and one at once for what must not be. */
+function teller(topology, { faults }) {
+  let told = -Infinity
+  let violations = 0
+  return ({ number: done, name, elapsed, history, run }) => {
+    if (run.violations > violations) console.log(`  ✖ ${topology}: ${[...run.problems, ...history.examples].at(-1)}`)
+    else if (performance.now() - told < TELL_MS) return
+    told = performance.now()
+    violations = run.violations
+    const so = `${Math.round(elapsed)} s, ${done} of ${faults} faults, ${number(history.reads)} reads`
+    console.log(`  ${topology}: ${so}, ${violations === 0 ? 'no' : violations} violations; now ${name}`)
+  }
+}
+
+async function one(topology, plan) {
+  console.log(`▶ ${topology}: seed ${plan.seed}`)
+  const result = await runChaos({ topology, ...plan, tell: teller(topology, plan) })
+  console.log(textOf(result))
+  return result
+}
+
+async function all(topologies, plan, isTogether) {
+  if (isTogether) return Promise.all(topologies.map((topology) => one(topology, plan)))
+  const results = []
+  for (const topology of topologies) results.push(await one(topology, plan))
+  return results
+}
+
+async function main() {
+  const { topologies, plan, isTogether, isKept } = readOptions()
+  const loadBefore = os.loadavg()[0]
+  let redis
+  const preparations = [
+    ['find a Redis server', async () => (redis = await ensureRedisServer())],
+    ['install the packages of the lock file', () => ensureInstalled()],
+    ['build the addon', () => build()],
+  ]
+  if (!(await runSteps(preparations))) return
+  const results = await all(topologies, plan, isTogether)
+  if (isKept) {
+    const version = /\d+\.\d+\.\d+/.exec(redis.version)?.[0]
+    const page = documentOf(results, { loadBefore, isTogether, redis: `${path.basename(redis.command)} ${version}` })
+    writeFileSync(path.join(ROOT, 'docs', 'chaos.md'), page)
+    console.log('\n  kept in docs/chaos.md')
+  }
+  if (!results.every(isMet)) process.exitCode = 1
+}
+
+main().catch(fail)

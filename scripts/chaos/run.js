@@ -1,0 +1,214 @@
+'use strict'
+// One topology under faults: they come one after the other by a schedule that its seed decides; after each the time is
+// measured until all is well again, and what was read meanwhile is judged.
+
+const { clock, freshNamespace, sleep, within } = require('../../__test__/support/kit.js')
+const { startRedis } = require('../../__test__/support/redis.js')
+const { seeded } = require('../lib/seeded.js')
+const { faultsOf } = require('./faults.js')
+const { Fleet } = require('./fleet.js')
+const { History } = require('./history.js')
+const { schedule } = require('./schedule.js')
+const { TOPOLOGIES } = require('./topologies.js')
+
+/** Both bounds of what memory may serve without proof: docs/outages.md. */
+const BOUND = 1_000
+/** A lease lapses within 5 s of its holder's end. */
+const HELD_MS = 5_500
+/** A lease whose end was lost with a connection holds others up as long; what they read then is new. */
+const REST_MS = HELD_MS
+/** How long is waited for what should have happened. */
+const PATIENCE = 15_000
+const ROUND_MS = 90_000
+const ROUNDS_BETWEEN_RESTS = 25
+const CALM = [50, 300]
+
+/** What must be ended when the run ends, the latest first. */
+class Scope {
+  #ends = []
+
+  after(end) {
+    this.#ends.push(end)
+  }
+
+  /** All of it, also when one part ends badly. */
+  async end() {
+    const bad = []
+    while (this.#ends.length > 0) {
+      const end = this.#ends.pop()
+      await Promise.resolve(end()).catch((error) => bad.push(error))
+    }
+    if (bad.length > 0) throw bad[0]
+  }
+}
+
+class Run {
+  #fleet
+  #topology
+  #history
+  #random
+  #probes = 0
+  #held = []
+  faults = new Map()
+  recoveries = []
+  rests = []
+  problems = []
+
+  constructor({ fleet, topology, history, random }) {
+    this.#fleet = fleet
+    this.#topology = topology
+    this.#history = history
+    this.#random = random
+  }
+
+  get violations() {
+    return this.#history.violations + this.problems.length
+  }
+
+  async round(number, fault) {
+    const { name, cause, ms, random } = fault
+    const [least, most] = CALM
+    await sleep(least + random() * (most - least))
+    const expect = (keys) => this.#held.push(...keys)
+    const world = { topology: this.#topology, fleet: this.#fleet, round: number, ms, random, expect }
+
+    const caused = await cause(world)
+    await sleep(ms)
+    const { heal, after } = typeof caused === 'function' ? { heal: caused } : caused
+    await heal()
+
+    const recovery = await this.#recovered()
+    this.#note(name, number, recovery)
+    await after?.()
+    await this.#topology.settle()
+    await this.#readHeld(number)
+    await this.#fleet.collect()
+    if (number % ROUNDS_BETWEEN_RESTS === 0) await this.rest(number)
+  }
+
+  /** Nobody writes: all must come to read the newest of every key. */
+  async rest(number) {
+    await this.#fleet.ask('rest')
+    const began = clock()
+    let outdated
+    do {
+      outdated = (await this.#fleet.ask('outdated')).flat()
+    } while (outdated.length > 0 && clock() - began < PATIENCE)
+    const took = clock() - began
+    this.rests.push(took)
+    if (took > REST_MS) {
+      const what = outdated.map(({ key, read, newest }) => `${key}: ${read} of ${newest}`).join(', ')
+      this.problems.push(`at rest after round ${number}, ${took.toFixed(0)} ms until all was new ${what}`)
+    }
+    await this.#fleet.ask('resume')
+  }
+
+  /** Milliseconds from now until every process is well, and reads through Redis what another has just written. */
+  async #recovered() {
+    const healed = clock()
+    while (clock() - healed < PATIENCE) {
+      if (await this.#isWell()) return clock() - healed
+      await sleep(5)
+    }
+    return Infinity
+  }
+
+  async #isWell() {
+    const states = await this.#fleet.ask('health')
+    if (states.some((state) => state !== 'ok')) return false
+    const key = `probe ${++this.#probes}`
+    const writer = this.#fleet.any(this.#random)
+    const { version, redis } = await writer.peer.call('raise', key)
+    if (redis !== 'applied') return false
+    await writer.peer.call('look', key)
+    const seen = await this.#fleet.ask('look', key)
+    return this.#fleet.clients.every(
+      (client, n) => seen[n].value === version && (client === writer || !seen[n].isLoaded),
+    )
+  }
+
+  #note(name, number, recovery) {
+    if (!this.faults.has(name)) this.faults.set(name, [])
+    this.faults.get(name).push(recovery)
+    this.recoveries.push(recovery)
+    if (recovery <= this.#topology.recovery) return
+    this.problems.push(`round ${number}, ${name}: not well until ${recovery.toFixed(0)} ms after it healed`)
+  }
+
+  /** The keys that a killed process held: somebody else loads them. */
+  async #readHeld(number) {
+    const keys = this.#held.splice(0)
+    const began = clock()
+    await Promise.all(keys.map((key) => this.#fleet.ask('look', key)))
+    const took = clock() - began
+    if (keys.length > 0 && took > HELD_MS)
+      this.problems.push(`round ${number}: a lease of a killed process held others up for ${took.toFixed(0)} ms`)
+  }
+}
+
+async function setUp(scope, { topology: name, seed, processes, sabotage }) {
+  const truth = await startRedis()
+  scope.after(() => truth.stop())
+  const topology = await TOPOLOGIES[name](scope, processes)
+  const history = new History(BOUND + topology.detection)
+  const namespace = freshNamespace()
+  const describe = (index, number) => ({
+    options: { redis: { ...topology.redisFor(index), maxUnverified: BOUND, isolated: BOUND }, namespace },
+    truth: truth.port,
+    seed: seed + number,
+    processes,
+    sabotage,
+  })
+  const fleet = new Fleet(describe, history)
+  scope.after(() => fleet.stop())
+  await fleet.start(processes)
+  return { fleet, topology, history }
+}
+
+/** Shares of the reads of those who still run. */
+async function sharesOf(fleet) {
+  const all = await fleet.ask('metrics')
+  const sum = (of) => all.reduce((total, one) => total + of(one), 0)
+  const reads = sum(({ hits, misses }) => hits + misses)
+  return { memory: sum(({ memory }) => memory.hits) / reads, redis: sum(({ redis }) => redis.hits) / reads }
+}
+
+/**
+ * @param {{ topology: string, seed: number, processes: number, faults: number, reads?: number, seconds: number,
+ *   sabotage?: boolean, tell?: (state: object) => void }} plan It ends after so many faults and so many checked reads, or
+ *   after so many seconds. `sabotage`: one write in five is told as done and was not, which must be found.
+ */
+async function runChaos({ faults, reads = 0, seconds, tell, ...plan }) {
+  const scope = new Scope()
+  const began = clock()
+  const elapsed = () => (clock() - began) / 1_000
+  try {
+    const { fleet, topology, history } = await setUp(scope, plan)
+    const run = new Run({ fleet, topology, history, random: seeded(plan.seed + 1) })
+    let number = 0
+    for (const fault of schedule(faultsOf(topology), plan.seed)) {
+      if ((number >= faults && history.reads >= reads) || elapsed() >= seconds) break
+      tell?.({ number, name: fault.name, elapsed: elapsed(), history, run })
+      const end = await within(
+        run.round(++number, fault).catch((error) => error),
+        ROUND_MS,
+        new Error(`no end within ${ROUND_MS / 1_000} s`),
+      )
+      if (end instanceof Error) {
+        run.problems.push(`round ${number}, ${fault.name}: ${end.message}`)
+        break
+      }
+    }
+    if (run.violations === 0) await run.rest(number)
+    await fleet.collect()
+    const shares = await sharesOf(fleet)
+    await fleet.stop().catch((error) => run.problems.push(`at the end: ${error.message.trim()}`))
+    const { detection, recovery } = topology
+    const bounds = { read: BOUND + detection, recovery }
+    return { ...plan, elapsed: elapsed(), count: number, history, run, shares, bounds }
+  } finally {
+    await scope.end()
+  }
+}
+
+module.exports = { BOUND, runChaos }
