@@ -4,13 +4,16 @@
 
 const assert = require('node:assert/strict')
 const { describe, test, before, after } = require('node:test')
-const { freshNamespace, sleep, timed } = require('./support/kit.js')
+const { eventually, freshNamespace, sleep, timed } = require('./support/kit.js')
 const { usePeer, usePeers } = require('./support/peer.js')
+const { useProxy } = require('./support/proxy.js')
 const { startRedis, useRedis } = require('./support/redis.js')
 const { open } = require('./support/setups.js')
 
 /** A lease that nobody renews lapses within this. */
 const LAPSE = 5_500
+/** It is renewed to more than this. */
+const LONG_LIFE = 3_000
 
 /** How many commands a server has processed. */
 async function commandsOf(server) {
@@ -89,6 +92,31 @@ describe('leases', { concurrency: 4 }, () => {
     assert.equal(await held, 'holder')
     for (const { value } of await Promise.all(waiting)) assert.equal(value, 'holder')
     assert.deepEqual(await Promise.all(waiters.map((peer) => peer.loads('k'))), [0, 0])
+  })
+
+  test('I4 one load: a lease whose holder lost the link as its load ended is given back once the link is back', async (t) => {
+    const link = await useProxy(t, redis.port)
+    const namespace = freshNamespace()
+    const holder = await usePeer(t, { redis: link.url, namespace })
+    const other = await usePeer(t, { redis: redis.url, namespace })
+    await Promise.all([holder.ready(), other.ready()])
+    const held = holder.getOrSet('k', { value: 'holder', gate: 'g' })
+    await holder.began('g')
+    const lifeOf = async () => {
+      const lease = (await redis.command('KEYS', '*')).find((key) => key.includes(namespace) && key.includes(':l:'))
+      return redis.command('PTTL', lease)
+    }
+    await eventually(async () => (await lifeOf()) > LONG_LIFE, 2_000, 'the lease is renewed to its full life')
+
+    await link.cut()
+    await holder.release('g')
+    assert.equal(await held, 'holder')
+    assert.ok((await lifeOf()) > LONG_LIFE, 'the lease is not given back while the link is cut')
+    await link.heal()
+    const { value, ms } = await timed(() => other.getOrSet('k', { value: 'other' }))
+
+    assert.equal(value, 'other')
+    assert.ok(ms < LONG_LIFE / 2, `${ms} ms`)
   })
 
   test('I4 one load: loadTimeout ends the lease', async (t) => {

@@ -186,6 +186,7 @@ impl Engine {
             Ok(answers) => self.redis_answered(sent, answers),
             Err(fault) => {
                 self.redis_failed(shards, &fault);
+                self.release_soon(filling.name, token);
                 return Stored::Unknown;
             }
         };
@@ -359,16 +360,15 @@ impl Engine {
             self.metrics.load_latency.record(now - load.began);
             failures = self.retries.failed(load.name, now);
         }
-        let (Some(token), Some(link)) = (load.token(), &self.link) else {
+        let Some(token) = load.token() else {
             return;
         };
-        let Some(shards) = link.shards() else { return };
         if end == LoadEnd::Failed {
             // Others need not queue up behind a loader that fails: they see the mark and load for themselves.
             let life = (200_u64 << failures.saturating_sub(1).min(5)).min(5_000);
-            self.release_on(&shards, load.name, token, self.failure_mark(), life);
+            self.release_marked(load.name, token, self.failure_mark(), life);
         } else {
-            self.release_on(&shards, load.name, token, Vec::new(), 0);
+            self.release_soon(load.name, token);
         }
     }
 

@@ -72,6 +72,7 @@ pub struct Engine {
     journal: Journal,
     loads: Loads,
     retries: Retries,
+    owed: hold::Owed,
     /// First half of every token: this process; second half: a count.
     process: u64,
     tokens: AtomicU64,
@@ -121,6 +122,7 @@ impl Engine {
             settling: Settling::default(),
             loads: Loads::default(),
             retries: Retries::default(),
+            owed: hold::Owed::default(),
             process: half(0),
             tokens: AtomicU64::new(half(8)),
             owners: AtomicU64::new(0),

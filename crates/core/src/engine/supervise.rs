@@ -100,6 +100,9 @@ async fn live(engine: &Weak<Engine>, link: &Arc<Link>, session: &Arc<Session>) -
         }
         // 2. Invalidations first: until they are applied, Redis is not trusted.
         let undrained = this.drain_for(link, session).await.is_err();
+        if let Some(shards) = whole.shards().filter(|_| !undrained) {
+            this.give_owed(&shards).await;
+        }
         // 3. A heartbeat, while somebody reads.
         if whole.is_active(this.now()) {
             let heard = session.data.arrived();
