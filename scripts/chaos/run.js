@@ -49,6 +49,8 @@ class Run {
   #random
   #probes = 0
   #held = []
+  /** What was last seen of the fleet's state. */
+  #why = ''
   faults = new Map()
   recoveries = []
   rests = []
@@ -115,13 +117,16 @@ class Run {
 
   async #isWell() {
     const states = await this.#fleet.ask('health')
+    this.#why = `health ${states.join(', ')}`
     if (states.some((state) => state !== 'ok')) return false
     const key = `probe ${++this.#probes}`
     const writer = this.#fleet.any(this.#random)
     const { version, redis } = await writer.peer.call('raise', key)
+    this.#why = `an invalidation is ${redis}`
     if (redis !== 'applied') return false
     await writer.peer.call('look', key)
     const seen = await this.#fleet.ask('look', key)
+    this.#why = `of version ${version}: ${seen.map(({ value, isLoaded }) => `${value}${isLoaded ? ' loaded' : ''}`).join(', ')}`
     return this.#fleet.clients.every(
       (client, n) => seen[n].value === version && (client === writer || !seen[n].isLoaded),
     )
@@ -132,7 +137,8 @@ class Run {
     this.faults.get(name).push(recovery)
     this.recoveries.push(recovery)
     if (recovery <= this.#topology.recovery) return
-    this.problems.push(`round ${number}, ${name}: not well until ${recovery.toFixed(0)} ms after it healed`)
+    const when = Number.isFinite(recovery) ? `until ${recovery.toFixed(0)} ms` : `within ${PATIENCE} ms (${this.#why})`
+    this.problems.push(`round ${number}, ${name}: not well ${when} after it healed`)
   }
 
   /** The keys that a killed process held: somebody else loads them. */

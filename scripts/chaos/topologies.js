@@ -13,7 +13,7 @@
 // A cluster has its place in this table too; there is no code for one yet.
 
 const { Authority, NO_OPENSSL } = require('../../__test__/support/certificates.js')
-const { eventually } = require('../../__test__/support/kit.js')
+const { eventually, within } = require('../../__test__/support/kit.js')
 const { startProxy } = require('../../__test__/support/proxy.js')
 const { startRedis } = require('../../__test__/support/redis.js')
 const { replicaOf, useSentinels } = require('../../__test__/support/sentinel.js')
@@ -71,7 +71,13 @@ async function sentinel(scope) {
 
   const master = async () => {
     const port = await masterPort()
-    return servers.find((server) => server.port === port)
+    const server = servers.find((one) => one.port === port)
+    // Sentinels end all connections of a server whose role they change: ours is made anew.
+    await within(
+      server.command('PING').catch(() => {}),
+      100,
+    )
+    return server
   }
   const restart = async (server) => {
     const current = await master()
