@@ -11,6 +11,9 @@ pub struct Config {
     pub redis: Option<RedisConfig>,
 }
 
+/// Host and port of a node of a cluster, or of a Sentinel.
+pub type Node = (String, u16);
+
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisConfig {
     /// Of a cluster, that of a node.
@@ -50,50 +53,24 @@ impl RedisConfig {
     /// cluster of some nodes.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        if let Some(Sentinels { nodes, master, .. }) = &self.sentinels {
+        let listed = |nodes: &[Node]| {
             let mut nodes: Vec<String> = nodes.iter().map(|(host, port)| format!("{host}:{port}")).collect();
             nodes.sort_unstable();
-            return format!("{master}@{}", nodes.join(","));
+            nodes.join(",")
+        };
+        if let Some(Sentinels { nodes, master, .. }) = &self.sentinels {
+            return format!("{master}@{}", listed(nodes));
         }
         if !self.nodes.is_empty() {
-            let mut nodes: Vec<String> = self.nodes.iter().map(|(host, port)| format!("{host}:{port}")).collect();
-            nodes.sort_unstable();
-            return nodes.join(",");
+            return listed(&self.nodes);
         }
         match &self.address {
             Address::Tcp { host, port, .. } => format!("{}:{port}", host.to_ascii_lowercase()),
             Address::Unix(path) => path.clone(),
         }
     }
-}
 
-/// The Sentinels that watch over a master.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Sentinels {
-    /// Host and port of each.
-    pub nodes: Vec<(String, u16)>,
-    /// What they call the master.
-    pub master: String,
-    /// Their own credentials; those of [`RedisConfig`] are the master's.
-    pub username: Option<String>,
-    pub password: Option<String>,
-}
-
-/// Shows everything but secrets.
-impl std::fmt::Debug for Sentinels {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sentinels")
-            .field("nodes", &self.nodes)
-            .field("master", &self.master)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Host and port of a node of a cluster.
-pub type Node = (String, u16);
-
-impl RedisConfig {
-    /// The same for one node of a cluster.
+    /// The same settings for one node; a certificate is checked against its host, unless a name was given.
     #[must_use]
     pub fn at(&self, (host, port): &Node) -> Self {
         let tls = match &self.address {
@@ -125,6 +102,27 @@ impl RedisConfig {
             Address::Tcp { host, port, .. } => format!("{host}:{port}"),
             Address::Unix(path) => path.clone(),
         }
+    }
+}
+
+/// The Sentinels that watch over a master.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Sentinels {
+    pub nodes: Vec<Node>,
+    /// What they call the master.
+    pub master: String,
+    /// Their own credentials; those of [`RedisConfig`] are the master's.
+    pub username: Option<String>,
+    pub password: Option<String>,
+}
+
+/// Shows everything but secrets.
+impl std::fmt::Debug for Sentinels {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sentinels")
+            .field("nodes", &self.nodes)
+            .field("master", &self.master)
+            .finish_non_exhaustive()
     }
 }
 

@@ -6,7 +6,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ErrorKind, ProtocolVersion, PushInfo, RedisError};
 use tokio::time::timeout;
 
-use crate::config::{Address, RedisConfig};
+use crate::config::RedisConfig;
 use crate::redis::session::connection_info;
 use crate::redis::stream;
 use crate::redis::wire::Wire;
@@ -98,14 +98,4 @@ fn greeting(error: &RedisError) -> Unreached {
 /// The result, or `None` after `patience`.
 pub(super) async fn within<T>(patience: Duration, work: impl std::future::Future<Output = T>) -> Option<T> {
     timeout(patience, work).await.ok()
-}
-
-/// `host:port`, or the socket's path.
-#[must_use]
-pub fn place(address: &Address) -> String {
-    match address {
-        Address::Tcp { host, port, .. } if host.contains(':') => format!("[{host}]:{port}"),
-        Address::Tcp { host, port, .. } => format!("{host}:{port}"),
-        Address::Unix(path) => path.clone(),
-    }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use redis::Value;
 use serde_json::{json, Value as Json};
 
-use super::connect::{open, open_plain, place, Unreached};
+use super::connect::{open, open_plain, Unreached};
 use super::dryrun::{dry_run, Scratch, Slots};
 use super::facts::{self, Info};
 use super::masters;
@@ -64,7 +64,7 @@ async fn probe_one(
     let user = needs::user_of(config);
     let mut report = json!({
         "endpoint": {
-            "place": place(&config.address),
+            "place": config.place(),
             "isUnix": matches!(config.address, Address::Unix(_)),
             "isTls": matches!(&config.address, Address::Tcp { tls: Some(_), .. }),
             "db": config.db,

@@ -12,7 +12,7 @@ use super::reach::ms;
 use crate::config::RedisConfig;
 use crate::key::RedisKeys;
 use crate::redis::fault::Fault;
-use crate::redis::script::{Script, ScriptCall};
+use crate::redis::script::ScriptCall;
 use crate::redis::wire::{Budget, Wire};
 
 /// Counts the pushes of invalidations.
@@ -86,14 +86,7 @@ async fn push(
     config: &RedisConfig,
     slots: Slots<'_>,
 ) -> Result<Json, Fault> {
-    let vehicle = Scratch::new(keys, slots).vehicle;
-    let name = || vehicle.clone();
-    let call = ScriptCall::new(Script::InvalidateKey)
-        .key(name())
-        .key(name())
-        .key(name())
-        .key(name());
-    let call = call.number(0).number(0);
+    let call = ScriptCall::push_alone(&Scratch::new(keys, slots).vehicle);
     let before = pushes.seen();
     let sent = Instant::now();
     let replies = wire.scripts(&[call], &mut Budget::new(config.connect_timeout)).await?;

@@ -39,7 +39,7 @@ impl Visit {
         let config = &locate(config)
             .await
             .map_err(|why| format!("the Sentinels tell of no master: {why}"))?;
-        let place = connect::place(&config.address);
+        let place = config.place();
         let wire = connect::open(config, |_| {})
             .await
             .map_err(|why| format!("cannot use Redis at {place}: {why} (tidecache doctor tells more)"))?;

@@ -91,6 +91,15 @@ impl ScriptCall {
         }
     }
 
+    /// A push to oneself: the script of an invalidation of nothing but its vehicle. It passes also where a plain SET does not
+    /// (out of memory).
+    #[must_use]
+    pub fn push_alone(vehicle: &str) -> Self {
+        let name = || vehicle.to_owned();
+        let call = Self::new(Script::InvalidateKey);
+        call.key(name()).key(name()).key(name()).key(name()).number(0).number(0)
+    }
+
     #[must_use]
     pub fn key(mut self, key: String) -> Self {
         self.keys.push(key);

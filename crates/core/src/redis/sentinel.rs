@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::fault::Fault;
 use super::session::{dial, text, Session};
 use super::wire::{Budget, Wire};
-use crate::config::{Address, RedisConfig, Sentinels, Tls};
+use crate::config::{Node, RedisConfig, Sentinels};
 
 /// Between questions while somebody reads, and between attempts to reach a Sentinel that is gone.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -36,7 +36,7 @@ impl Master {
     pub fn config(&self, config: &RedisConfig) -> RedisConfig {
         RedisConfig {
             sentinels: None,
-            ..at(config, &self.host, self.port)
+            ..config.at(&(self.host.clone(), self.port))
         }
     }
 
@@ -45,37 +45,13 @@ impl Master {
     }
 }
 
-/// The same settings for another host; a certificate is checked against that host, unless a name was given.
-fn at(config: &RedisConfig, host: &str, port: u16) -> RedisConfig {
-    let tls = match &config.address {
-        Address::Tcp { tls, .. } => tls.clone(),
-        Address::Unix(_) => None,
-    };
-    let named = |tls: Tls| Tls {
-        server_name: if tls.server_name.is_empty() {
-            host.to_owned()
-        } else {
-            tls.server_name.clone()
-        },
-        ..tls
-    };
-    RedisConfig {
-        address: Address::Tcp {
-            host: host.to_owned(),
-            port,
-            tls: tls.map(named),
-        },
-        ..config.clone()
-    }
-}
-
 /// The configuration to connect to a Sentinel.
-fn sentinel(config: &RedisConfig, sentinels: &Sentinels, (host, port): &(String, u16)) -> RedisConfig {
+fn sentinel(config: &RedisConfig, sentinels: &Sentinels, node: &Node) -> RedisConfig {
     RedisConfig {
         username: sentinels.username.clone(),
         password: sentinels.password.clone(),
         db: 0,
-        ..at(config, host, *port)
+        ..config.at(node)
     }
 }
 

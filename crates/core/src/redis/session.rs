@@ -14,7 +14,7 @@ use tokio::sync::{watch, Notify};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::fault::{fault_of, Fault};
-use super::script::{Script, ScriptCall};
+use super::script::ScriptCall;
 use super::stream;
 use super::wire::{Budget, Wire};
 use crate::clock::{Clock, MS};
@@ -240,10 +240,7 @@ impl Canary {
     }
 
     async fn fly(&self, data: &Wire, budget: &mut Budget) -> Result<(), Fault> {
-        // By the script of an invalidation: it passes also where a plain SET does not (out of memory).
-        let name = || self.name.clone();
-        let call = ScriptCall::new(Script::InvalidateKey);
-        let call = call.key(name()).key(name()).key(name()).key(name()).number(0).number(0);
+        let call = ScriptCall::push_alone(&self.name);
         let replies = data.scripts(&[call], budget).await?;
         if let Some(fault) = replies.iter().find_map(fault_of) {
             return Err(fault);
