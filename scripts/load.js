@@ -15,7 +15,7 @@ const { parseArgs } = require('node:util')
 const { preparations } = require('./lib/next-app.js')
 const { ROOT, fail, runSteps } = require('./lib/run.js')
 const { BUILDS, CHANGES, EXPONENT } = require('./load/mix.js')
-const { chartOf, figuresOf, groupsOf, markdownTable, textTable, verdictsOf } = require('./load/report.js')
+const { chartOf, figuresOf, groupsOf, markdownOf, textOf, verdictsOf } = require('./load/report.js')
 const { runLoad } = require('./load/run.js')
 
 const OPTIONS = {
@@ -75,7 +75,7 @@ requests. Written by \`npm run load -- --write\`.
 
 ![The table below as bars](load.svg)
 
-${markdownTable(groups)}
+${markdownOf(groups)}
 
 ${holds}
 
@@ -108,7 +108,7 @@ async function main() {
   const withCache = await measure('with the cache', true, options)
   const groups = groupsOf(without, withCache, options.rate)
   const verdicts = verdictsOf(without, withCache, options.rate)
-  console.log(`\n${textTable(groups)}\n`)
+  console.log(`\n${textOf(groups)}\n`)
   for (const [text, isMet] of verdicts) console.log(`  ${isMet ? '✔' : '✖'} ${text}`)
   if (options.isKept) {
     writeFileSync(path.join(ROOT, 'docs', 'load.md'), documentOf({ groups, verdicts, withCache, ...options }))

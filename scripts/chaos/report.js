@@ -2,15 +2,11 @@
 // From what runs saw to verdicts, a table for the terminal, and the page that is kept.
 
 const os = require('node:os')
+const { markdownTable, percentile, textTable } = require('../lib/tables.js')
 
 const number = (value) => value.toLocaleString('en')
 const ms = (value) => (Number.isFinite(value) ? `${number(Math.round(value))} ms` : 'never')
 const percent = (share) => `${(100 * share).toFixed(0)} %`
-
-function percentile(values, share) {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? 0
-}
 
 const HEAD = ['fault', 'times', 'recovery p50', 'max']
 
@@ -18,18 +14,6 @@ const HEAD = ['fault', 'times', 'recovery p50', 'max']
 function rowsOf({ run }) {
   const row = (name, took) => [name, String(took.length), ms(percentile(took, 0.5)), ms(Math.max(0, ...took))]
   return [...[...run.faults].map(([name, took]) => row(name, took)), row('all', run.recoveries)]
-}
-
-function textTable(rows) {
-  const all = [HEAD, ...rows]
-  const widths = HEAD.map((_, column) => Math.max(...all.map((row) => row[column].length)))
-  const line = (row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('   ')
-  return all.map((row) => `  ${line(row)}`).join('\n')
-}
-
-function markdownTable(head, rows) {
-  const line = (cells) => `| ${cells.join(' | ')} |`
-  return [line(head), `|---|${'---:|'.repeat(head.length - 1)}`, ...rows.map(line)].join('\n')
 }
 
 /** What must hold of a run, and whether it does. */
@@ -53,7 +37,7 @@ function textOf(result) {
   const examples = [...history.examples, ...run.problems].map((text) => `    ${text}`)
   return [
     `\n${topology}, seed ${seed}: ${count} faults in ${Math.round(elapsed)} s`,
-    textTable(rowsOf(result)),
+    textTable(HEAD, rowsOf(result)),
     '',
     `  ${number(history.writes)} writes; ${percent(shares.memory)} of the reads were hits in memory, ${percent(shares.redis)} in Redis`,
     ...verdicts,

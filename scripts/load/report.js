@@ -1,12 +1,9 @@
 'use strict'
 // From what two runs counted to figures, a table, bars for the terminal, and a chart.
 
-const sum = (values) => values.reduce((total, value) => total + value, 0)
+const { markdownTable, percentile, textTable } = require('../lib/tables.js')
 
-function percentile(values, share) {
-  const sorted = Float64Array.from(values).sort()
-  return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? 0
-}
+const sum = (values) => values.reduce((total, value) => total + value, 0)
 
 /** Of [edge, count] pairs: those after, less those before. */
 function percentileOfBuckets(before, after, share) {
@@ -118,21 +115,17 @@ function groupsOf(without, withCache, rate) {
 
 const HEAD = ['', 'without the cache', 'with it', '']
 
-/** Columns of equal width, for a terminal. */
-function textTable(groups) {
-  const all = [HEAD, ...groups.flatMap(([title, rows]) => [[''], [title], ...rows])].map((row) =>
-    HEAD.map((_, i) => row[i] ?? ''),
+const textOf = (groups) =>
+  textTable(
+    HEAD,
+    groups.flatMap(([title, rows]) => [[''], [title], ...rows]),
   )
-  const widths = HEAD.map((_, column) => Math.max(...all.map((row) => row[column].length)))
-  const line = (row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('   ')
-  return all.map((row) => `  ${line(row).trimEnd()}`).join('\n')
-}
 
-function markdownTable(groups) {
-  const line = (cells) => `| ${cells.join(' | ')} |`
-  const rows = groups.flatMap(([title, rows]) => [[`**${title}**`, '', '', ''], ...rows])
-  return [line(HEAD), '|---|---:|---:|---:|', ...rows.map(line)].join('\n')
-}
+const markdownOf = (groups) =>
+  markdownTable(
+    HEAD,
+    groups.flatMap(([title, rows]) => [[`**${title}**`, '', '', ''], ...rows]),
+  )
 
 /** What must hold, and whether it does. */
 function verdictsOf(without, withCache, rate) {
@@ -206,4 +199,4 @@ ${groups.map((group, i) => bars(54 + i * 72, group)).join('\n')}
 `
 }
 
-module.exports = { chartOf, figuresOf, groupsOf, markdownTable, textTable, verdictsOf }
+module.exports = { chartOf, figuresOf, groupsOf, markdownOf, textOf, verdictsOf }
