@@ -173,12 +173,14 @@ class Cache {
   /**
    * @param {object} policy where the entry is, and how its value is read
    * @param {boolean} wantsValue
-   * @returns {{ id: string, isStale: boolean, age: number, freshFor: number, tags: string[], value?: unknown } | undefined}
+   * @returns {{ id: string, isStale: boolean, age: number, freshFor: number, tags?: string[], value?: unknown } | undefined}
+   *   `tags`: with the value
    */
   [GLIMPSE](key, policy, wantsValue) {
     if (this.#handle.closing !== undefined) return undefined
     const found = this.#reads.glimpse(storedKey(key, policy.prefix), wantsValue ? policy : undefined)
-    return found && { ...found, tags: tagsIn(policy.scope, JSON.parse(found.tags)) }
+    if (found === undefined || !wantsValue) return found
+    return { ...found, tags: tagsIn(policy.scope, JSON.parse(found.tags)) }
   }
 
   async metrics(options) {

@@ -126,7 +126,7 @@ class Channel {
   /**
    * What memory would serve of a key now; nothing is counted, and nothing begins.
    *
-   * @returns {{ id: string, isStale: boolean, age: number, freshFor: number, tags: string, codec: number, data } | null}
+   * @returns {{ id: string, isStale: boolean, age: number, freshFor: number, codec: number, tags?: string, data } | null}
    */
   glimpse(key, withValue) {
     return this.#native.glimpse(key, withValue)

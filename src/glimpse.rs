@@ -18,9 +18,9 @@ pub struct Glimpse {
     pub age: f64,
     /// How long it is still fresh, ms.
     pub fresh_for: f64,
-    /// Tags as they are stored, JSON.
-    pub tags: String,
     pub codec: u8,
+    /// Tags as they are stored, JSON; with the value alone.
+    pub tags: Option<String>,
     /// Nothing, unless it was asked for.
     #[napi(ts_type = "unknown")]
     pub data: Outgoing,
@@ -34,8 +34,8 @@ impl Glimpse {
             is_stale,
             age: age(&entry, now),
             fresh_for: (head.life.fresh_until.saturating_sub(now) / MS) as f64,
-            tags: names_as_json(entry.names()),
             codec: head.codec,
+            tags: with_value.then(|| names_as_json(entry.names())),
             data: if with_value {
                 Outgoing::Entry(entry)
             } else {
