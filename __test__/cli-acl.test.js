@@ -108,7 +108,7 @@ describe('the minimal ACL', () => {
   test('is this line', () => {
     assert.equal(
       line,
-      'ACL SETUSER shop on resetkeys ~shop:* resetchannels -@all +hello +ping +info +role +time +client|tracking ' +
+      'ACL SETUSER shop on resetkeys ~shop:* resetchannels -@all +hello +ping +info +time +client|tracking ' +
         '+client|caching +eval +evalsha +get +set +del +unlink +exists +pttl +pexpire +getrange +setrange ' +
         '+zadd +zscore +zrevrange +zrangebyscore +zremrangebyscore',
     )

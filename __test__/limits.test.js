@@ -12,7 +12,7 @@ const { open } = require('./support/setups.js')
 const FINE = {
   '-config': ['tracking'],
   '-role': ['tracking'],
-  '-@dangerous +info +role': ['tracking'],
+  '-@dangerous +info': ['tracking'],
   '-client|tracking': ['none', /^Redis sends no pushes \(NOPERM .*'client\|tracking'/],
   '-client': ['none', /^Redis sends no pushes \(NOPERM .*'client\|tracking'/],
 }

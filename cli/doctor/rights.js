@@ -8,10 +8,6 @@ const { ok, warn, problem } = require('./check.js')
 const OF_THE_TOOL = ['scan', 'dbsize', 'memory|usage']
 /** Asked for when it is there, of no consequence when not. */
 const OPTIONAL = ['config|get']
-/** Without it something is worse, not broken. */
-const WITHOUT = {
-  role: 'a master that became a replica is noticed at the next write, not at the next heartbeat',
-}
 
 const isKeyError = (error) => /access (?:one of the keys|a key)/.test(error)
 const isUnknown = (error) => /unknown (?:sub)?command/i.test(error)
@@ -44,8 +40,6 @@ function commandsCheck({ commands, endpoint }) {
   const names = refused.map(({ name }) => name)
   const says = `refused: ${names.join(', ')}`
   const mend = mending(endpoint.user, refused)
-  const hard = names.filter((name) => WITHOUT[name] === undefined)
-  if (hard.length === 0) return warn('commands', says, { consequence: WITHOUT[names[0]], mend })
   return problem('commands', says, { consequence: 'Redis cannot be used by tidecache as this user.', mend })
 }
 

@@ -123,7 +123,7 @@ async function wantReplicas({ topology }) {
   return () => configured(master, { 'min-replicas-to-write': 0 })
 }
 
-const RIGHTS = [['-evalsha', '-eval'], ['-get'], ['-set'], ['-time'], ['-role'], ['-info'], ['-hello']]
+const RIGHTS = [['-evalsha', '-eval'], ['-get'], ['-set'], ['-time'], ['-info'], ['-hello']]
 
 async function dropRight({ topology, random }) {
   const master = await topology.master()

@@ -150,13 +150,11 @@ impl Cluster {
         *self.layout.lock().unwrap_or_else(PoisonError::into_inner) = layout;
     }
 
-    /// Takes the pulse that came with a heartbeat; one that differs from the last has the cluster looked at. `true`: it differs.
-    pub fn take_pulse(&self, link: &Link, pulse: Pulse) -> bool {
-        let has_changed = link.replace_pulse(pulse) != Some(pulse);
-        if has_changed {
+    /// Takes the pulse that came with a heartbeat; one that differs from the last has the cluster looked at.
+    pub fn take_pulse(&self, link: &Link, pulse: Pulse) {
+        if link.replace_pulse(pulse) != Some(pulse) {
             self.survey.want();
         }
-        has_changed
     }
 }
 

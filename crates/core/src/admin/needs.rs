@@ -10,7 +10,6 @@ pub const APPLICATION: &[&str] = &[
     "+hello",
     "+ping",
     "+info",
-    "+role",
     "+time",
     "+client|tracking",
     "+client|caching",
@@ -116,7 +115,6 @@ const fn sorted(name: &'static str, words: &'static [&'static str]) -> Trial {
 pub const TRIALS: &[Trial] = &[
     alone("ping", &["PING"]),
     alone("time", &["TIME"]),
-    alone("role", &["ROLE"]),
     alone("info", &["INFO", "server"]),
     alone("eval", &["EVAL", "return 1", "0"]),
     // Unknown on purpose: NOSCRIPT tells that the command itself is allowed.

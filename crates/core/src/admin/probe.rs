@@ -164,29 +164,24 @@ async fn server(wire: &Wire, config: &RedisConfig) -> Result<Json, Fault> {
     for section in ["server", "replication", "memory", "cluster"] {
         pipeline.cmd("INFO").arg(section);
     }
-    pipeline.cmd("ROLE");
     pipeline.cmd("CONFIG").arg("GET").arg("maxmemory-policy");
     let replies = wire.send(&pipeline, &mut Budget::new(config.connect_timeout)).await?;
     if let Some(error) = facts::error(&replies[0]) {
         return Ok(json!({ "error": error }));
     }
     let info = Info::of(&replies[..4]);
-    let role_said = match &replies[4] {
-        Value::Array(parts) => parts.first().and_then(facts::text),
-        _ => None,
-    };
     Ok(json!({
         "version": info.get("valkey_version").or(info.get("redis_version")),
         "product": info.get("server_name").unwrap_or("redis"),
         "mode": info.get("redis_mode").or(info.get("server_mode")),
         "isCluster": info.get("cluster_enabled") == Some("1"),
-        "role": role_said.as_deref().or(info.get("role")),
+        "role": info.get("role"),
         "hasRunId": info.get("run_id").is_some() && info.get("master_replid").is_some(),
         "replicas": info.number("connected_slaves"),
         "isLoading": info.get("loading") == Some("1"),
         "memoryUsed": info.number("used_memory"),
         "memoryMax": info.number("maxmemory"),
-        "policy": info.get("maxmemory_policy").map(ToOwned::to_owned).or_else(|| policy(&replies[5])),
+        "policy": info.get("maxmemory_policy").map(ToOwned::to_owned).or_else(|| policy(&replies[4])),
     }))
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use redis::Value;
 use tokio::time::timeout;
 
-use super::judge::{bytes_of, Since};
+use super::judge::Since;
 use super::Engine;
 use crate::cluster::Cluster;
 use crate::config::RedisConfig;
@@ -17,7 +17,7 @@ use crate::link::{Link, LinkState};
 use crate::notice::Change;
 use crate::redis::fault::Fault;
 use crate::redis::sentinel::{self, Master};
-use crate::redis::session::{identify, Canaries, Listener, Pushed, Session};
+use crate::redis::session::{Canaries, Listener, Pushed, Session};
 use crate::redis::slots::Pulse;
 use crate::redis::wire::Budget;
 use crate::shards::Shards;
@@ -229,7 +229,7 @@ impl Engine {
         let Some(whole) = &self.link else { return Ok(()) };
         let is_home = self.is_home(link);
         let mut pipeline = redis::pipe();
-        pipeline.cmd("TIME").cmd("ROLE");
+        pipeline.cmd("TIME").cmd("INFO").arg("replication");
         if whole.cluster.is_some() {
             pipeline.cmd("CLUSTER").arg("INFO");
         }
@@ -274,27 +274,19 @@ impl Engine {
         budget: &mut Budget,
     ) -> Result<(), Fault> {
         // Not fit any more: demoted, locked, loading. Its answers prove nothing.
-        let [time, role, rest @ ..] = replies else {
+        let [time, replication, rest @ ..] = replies else {
             return Err(Fault::Unfit("replies are missing".into()));
         };
         if let Some(fault) = [time].into_iter().chain(rest).find_map(|reply| self.beat_fault(reply)) {
             return Err(fault);
         }
-        if is_replica(role) {
-            return Err(Fault::Unfit("it is no master any more".into()));
-        }
+        session.check_history(replication)?;
         session.set_time(time, since.start, &*self.clock);
         let cluster = self.link.as_ref().and_then(|link| link.cluster.as_ref());
         let rest = match (cluster, rest) {
             (Some(cluster), [info, rest @ ..]) => {
                 let pulse = Pulse::read(info).ok_or_else(|| Fault::Unfit("CLUSTER INFO tells nothing".into()))?;
-                if cluster.take_pulse(link, pulse) {
-                    // Since the last one it may have been a replica, and be a master again: of another history.
-                    let identity = identify(session.heartbeats(), &*self.clock, budget).await?;
-                    if identity.reign != session.reign {
-                        return Err(Fault::Unfit("it has another history than before".into()));
-                    }
-                }
+                cluster.take_pulse(link, pulse);
                 rest
             }
             (_, rest) => rest,
@@ -425,12 +417,4 @@ impl Engine {
         let token = self.token();
         xxhash_rust::xxh3::xxh3_64(&token)
     }
-}
-
-/// ROLE says so. Where it may not be asked, the connection's own check at its start has to do.
-fn is_replica(role: &Value) -> bool {
-    let Value::Array(parts) = role else {
-        return false;
-    };
-    parts.first().and_then(bytes_of).is_some_and(|role| role != b"master")
 }

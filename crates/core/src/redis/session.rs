@@ -44,6 +44,7 @@ pub struct Session {
     /// `None`: Redis refuses tracking or the user asked for none.
     pub coherence: Option<Wire>,
     pub reign: Reign,
+    history: String,
     /// Its name and version, as far as it tells.
     pub server: String,
     /// Server time minus local time, ms.
@@ -78,7 +79,12 @@ impl Session {
 
         // 1. Data first: it tells whether this server is fit at all.
         let data = open(config, &tap).await?;
-        let Identity { reign, offset, server } = identify(&data, clock, &mut budget).await?;
+        let Identity {
+            reign,
+            history,
+            offset,
+            server,
+        } = identify(&data, clock, &mut budget).await?;
 
         // 2. Tracking on both; where Redis refuses it, coherence is 'none'.
         let mut refused = None;
@@ -113,6 +119,7 @@ impl Session {
             data,
             coherence,
             reign,
+            history,
             server,
             offset: AtomicI64::new(offset),
             ended,
@@ -126,6 +133,19 @@ impl Session {
         let mut ended = self.ended.clone();
         // An error means that the sender is gone, with the session.
         let _ = ended.wait_for(|ended| *ended).await;
+    }
+
+    /// Whether INFO replication tells of the same master, of the same history. It changes without a promotion, too: when a
+    /// running master gets its first replica. A process that connected before would then condemn what one that connected
+    /// after stores, and the other way round, for as long as both sessions last.
+    ///
+    /// # Errors
+    /// What it is now.
+    pub fn check_history(&self, info: &Value) -> Result<(), Fault> {
+        if history(info)? == self.history {
+            return Ok(());
+        }
+        Err(Fault::Unfit("it has another history than before".into()))
     }
 
     /// Gives the session up: it is not fit any more, whatever its sockets say.
@@ -297,6 +317,7 @@ pub(crate) async fn dial(
 /// Who a server is.
 pub(crate) struct Identity {
     pub reign: Reign,
+    history: String,
     /// Server time minus local time, ms.
     pub offset: i64,
     pub server: String,
@@ -309,28 +330,37 @@ pub(crate) async fn identify(wire: &Wire, clock: &dyn Clock, budget: &mut Budget
     pipeline.cmd("TIME");
     let sent = clock.now();
     let replies = wire.all(&pipeline, budget).await?;
-    let field = |n: usize, name: &str| text(&replies[n]).and_then(|info| info_field(&info, name));
-    match field(1, "role").as_deref() {
+    let field = |name: &str| text(&replies[0]).and_then(|info| info_field(&info, name));
+    let history = history(&replies[1])?;
+    let run = field("run_id").ok_or_else(|| Fault::Unfit("INFO tells no run_id".into()))?;
+    let offset = offset_of(&replies[2], sent, clock.now()).ok_or_else(|| Fault::Unfit("TIME tells no time".into()))?;
+    let server = match (field("valkey_version"), field("redis_version")) {
+        (Some(version), _) => format!("Valkey {version}"),
+        (None, Some(version)) => format!("Redis {version}"),
+        (None, None) => "Redis".into(),
+    };
+    Ok(Identity {
+        reign: xxh3_64(format!("{run}:{history}").as_bytes()),
+        history,
+        offset,
+        server,
+    })
+}
+
+/// The id of the data set that a server is master of, by INFO replication.
+fn history(info: &Value) -> Result<String, Fault> {
+    if let Some(fault) = fault_of(info) {
+        return Err(fault);
+    }
+    let info = text(info).unwrap_or_default();
+    match info_field(&info, "role").as_deref() {
         Some("master") => {}
         role => {
             let role = role.unwrap_or("unknown");
             return Err(Fault::Unfit(format!("the server's role is {role}, not master")));
         }
     }
-    let (Some(run), Some(replication)) = (field(0, "run_id"), field(1, "master_replid")) else {
-        return Err(Fault::Unfit("INFO tells no run_id".into()));
-    };
-    let offset = offset_of(&replies[2], sent, clock.now()).ok_or_else(|| Fault::Unfit("TIME tells no time".into()))?;
-    let server = match (field(0, "valkey_version"), field(0, "redis_version")) {
-        (Some(version), _) => format!("Valkey {version}"),
-        (None, Some(version)) => format!("Redis {version}"),
-        (None, None) => "Redis".into(),
-    };
-    Ok(Identity {
-        reign: xxh3_64(format!("{run}:{replication}").as_bytes()),
-        offset,
-        server,
-    })
+    info_field(&info, "master_replid").ok_or_else(|| Fault::Unfit("INFO tells no master_replid".into()))
 }
 
 async fn track(
