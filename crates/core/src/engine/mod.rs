@@ -1,10 +1,13 @@
 //! The engine: one per process and (namespace, Redis). It owns the tiers and takes every decision.
 //!
-//! Files in the order of a call: `probe` (memory, synchronous) → `lookup` (Redis, batched) → `judge` (what an entry
-//! is worth) → `lease` (who may load) → `hold` (renew, release) → `fill` (the value back) · `write` (set) ·
-//! `invalidate` · `rules` (patterns) · `supervise` (the link's life) · `report` (metrics, health).
+//! Files in the order of a call: `probe` (memory, synchronous) → `lookup` (in batches) → `read` (Redis) → `judge` (what an
+//! entry is worth) → `lease` (who may load) → `wait` (for another process) → `answer` → `hold` (renew, release) → `fill` (the
+//! value back) · `end` (no value) · `write` (set) · `invalidate` · `rules` (patterns) · `supervise` (the link's life) ·
+//! `report` (metrics, health).
 
+mod answer;
 mod clustered;
+mod end;
 mod fill;
 mod hold;
 mod invalidate;
@@ -12,9 +15,11 @@ mod judge;
 mod lease;
 mod lookup;
 mod probe;
+mod read;
 mod report;
 pub(crate) mod rules;
 mod supervise;
+mod wait;
 mod write;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -22,7 +27,8 @@ use std::sync::{Arc, Weak};
 
 use tokio::runtime::Handle;
 
-pub use fill::{FillRequest, LoadEnd};
+pub use end::LoadEnd;
+pub use fill::FillRequest;
 pub use invalidate::{Receipt, Target};
 pub use lookup::{Answer, Found, Hit, Previous, Request, Tier};
 pub use probe::{Probe, Read, Refreshing};
