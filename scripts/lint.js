@@ -3,6 +3,7 @@
 
 const path = require('node:path')
 const { addonFile, build } = require('./build.js')
+const { checkCrateAdvisories, checkCrates, checkPackageAdvisories } = require('./check-dependencies.js')
 const { checkGlibc } = require('./check-glibc.js')
 const { checkLocks } = require('./check-locks.js')
 const { checkManifests } = require('./check-manifests.js')
@@ -31,6 +32,9 @@ runSteps(
     ['manifests agree', checkManifests],
     ['Cargo.lock is up to date', () => run('cargo', ['fetch', '--locked', '--quiet'])],
     ['lock files hold no addresses', checkLocks],
+    ['licences and origins of the crates', checkCrates],
+    ['known vulnerabilities of the crates', checkCrateAdvisories],
+    ['known vulnerabilities of the npm packages', checkPackageAdvisories],
     ['publint and attw on the packed package', tarballs],
     ['glibc the addon needs', () => checkGlibc(addonFile())],
   ],

@@ -37,16 +37,27 @@ function seconds(since) {
   return `${((performance.now() - since) / 1000).toFixed(1)} s`
 }
 
+/** Thrown by a step that cannot do its work here; its message says why. It is no failure, and no success. */
+class NotChecked extends Error {}
+
 async function runStep(title, action, log) {
   const started = performance.now()
   try {
     await action()
     return { title, took: seconds(started) }
   } catch (error) {
+    if (error instanceof NotChecked) return { title, took: seconds(started), unchecked: error.message }
     log(`\n✖ ${title}: ${error.message}`)
     return { title, took: seconds(started), error }
   }
 }
+
+function markOf({ error, unchecked }) {
+  if (error !== undefined) return '✖'
+  return unchecked === undefined ? '✔' : '-'
+}
+
+const noteOf = ({ unchecked }) => (unchecked === undefined ? '' : ` (not checked: ${unchecked})`)
 
 /**
  * Runs `[title, action]` pairs in order and prints a closing table.
@@ -64,10 +75,12 @@ async function runSteps(steps, { keepGoing = false, log = console.log } = {}) {
   }
 
   log('')
-  for (const { title, took, error } of results) log(`${error === undefined ? '✔' : '✖'} ${took.padStart(8)}  ${title}`)
+  for (const result of results) log(`${markOf(result)} ${result.took.padStart(8)}  ${result.title}${noteOf(result)}`)
   for (const [title] of steps.slice(results.length)) log(`- ${'not run'.padStart(8)}  ${title}`)
   const failed = results.filter((result) => result.error !== undefined).length
-  log(`${failed === 0 ? 'all went well' : `${failed} failed`} in ${seconds(started)}`)
+  const unchecked = results.filter((result) => result.unchecked !== undefined).length
+  const rest = unchecked === 0 ? '' : `, ${unchecked} not checked`
+  log(`${failed === 0 ? 'all went well' : `${failed} failed`}${rest} in ${seconds(started)}`)
   if (failed > 0) process.exitCode = 1
   return failed === 0
 }
@@ -78,4 +91,4 @@ function fail(error) {
   process.exitCode = 1
 }
 
-module.exports = { ROOT, fail, run, runSteps, tool }
+module.exports = { NotChecked, ROOT, fail, run, runSteps, tool }
