@@ -48,7 +48,7 @@ class Cluster {
   }
 
   at(port) {
-    return this.servers.find((server) => server.port === port)
+    return this.servers.find((server) => (server.announced ?? server.port) === port)
   }
 
   /** The masters that have slots, as `asked` sees them. */
@@ -121,22 +121,31 @@ class Cluster {
   }
 }
 
-/** `tls`: an authority whose certificate for 'localhost' the node shows; it then announces that name. */
-async function startNode(timeout, tls) {
+/**
+ * `tls`: an authority whose certificate for 'localhost' the node shows; it then announces that name. `front`: makes what stands
+ * in front of a server, and tells the port that is announced in place of its own.
+ */
+async function startNode({ timeout, tls, args: more, front }) {
   // The bus has a port of its own: that of Redis plus 10,000 may be taken.
-  const args = ['--cluster-enabled', 'yes', '--cluster-node-timeout', String(timeout)]
+  const args = ['--cluster-enabled', 'yes', '--cluster-node-timeout', String(timeout), ...more]
   args.push('--cluster-port', String(await freePort()), '--repl-diskless-sync-delay', '0')
+  if (front !== undefined) {
+    const server = await startRedis({ args })
+    const announced = await front(server)
+    await server.restart([...args, '--cluster-announce-port', String(announced)])
+    return Object.assign(server, { announced })
+  }
   if (tls === undefined) return startRedis({ args })
   const tlsPort = await freePort()
   args.push('--tls-cluster', 'yes', '--cluster-announce-hostname', 'localhost')
   return Object.assign(await startRedis({ args: [...args, ...tls.serverArgs('localhost', tlsPort)] }), { tlsPort })
 }
 
-/** Starts a cluster; `timeout`: its node timeout, ms. */
-async function startCluster({ timeout = 1_000, replicas = true, tls } = {}) {
+/** Starts a cluster; `timeout`: its node timeout, ms; `args`: further arguments of each node; `tls`, `front`: as of `startNode`. */
+async function startCluster({ timeout = 1_000, replicas = true, args = [], tls, front } = {}) {
   const servers = []
   // One after the other: two that look for a free port at once may find the same.
-  for (let i = 0; i < (replicas ? 2 : 1) * MASTERS; i++) servers.push(await startNode(timeout, tls))
+  for (let i = 0; i < (replicas ? 2 : 1) * MASTERS; i++) servers.push(await startNode({ timeout, tls, args, front }))
   const cluster = new Cluster(servers)
   try {
     await form(cluster, servers.slice(0, MASTERS), servers.slice(MASTERS))

@@ -44,8 +44,11 @@ class Peer {
   #stderr = ''
   #leaving = false
 
-  constructor(env, main = join(__dirname, 'peer-main.js')) {
+  /** `within`: a command that runs it, as `ip netns exec`. */
+  constructor(env, main = join(__dirname, 'peer-main.js'), within = []) {
+    const [execPath, ...execArgv] = [...within, process.execPath]
     const child = fork(main, {
+      ...(within.length > 0 && { execPath, execArgv }),
       env: cleanEnvironment(env),
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],

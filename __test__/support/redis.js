@@ -24,8 +24,8 @@ function serverCommand() {
   return found
 }
 
-async function answers(port) {
-  const client = await connect(port)
+async function answers(at) {
+  const client = await connect(at)
   try {
     return await client.command('PING')
   } catch (error) {
@@ -37,12 +37,12 @@ async function answers(port) {
   }
 }
 
-async function waitForPong(child, port, output) {
+async function waitForPong(child, at, output) {
   const deadline = Date.now() + 10_000
   for (;;) {
     if (child.exitCode !== null || child.signalCode !== null) throw new Error(`redis-server ended:\n${output()}`)
-    if ((await answers(port).catch(() => undefined)) === 'PONG') return
-    if (Date.now() > deadline) throw new Error(`no PONG on port ${port} within 10 s:\n${output()}`)
+    if ((await answers(at).catch(() => undefined)) === 'PONG') return
+    if (Date.now() > deadline) throw new Error(`no PONG on ${at} within 10 s:\n${output()}`)
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
 }
@@ -53,13 +53,17 @@ class RedisServer {
   #client
   #args
   #ownFolder
+  #within
 
-  constructor(port, args, dir, ownFolder) {
+  constructor(port, args, { dir, ownFolder, within, socket }) {
     this.port = port
     this.dir = dir
     this.url = `redis://127.0.0.1:${port}`
-    this.#args = args
+    /** Where it is asked from here: its port, or its socket. */
+    this.at = socket ? join(dir, 'redis.sock') : port
+    this.#args = socket ? [...args, '--unixsocket', this.at] : args
     this.#ownFolder = ownFolder
+    this.#within = within
   }
 
   get pid() {
@@ -70,7 +74,8 @@ class RedisServer {
     this.#args = args
     let text = ''
     const all = ['--port', String(this.port), '--dir', this.dir, ...DEFAULTS, ...args]
-    const child = adopt(spawn(serverCommand(), all, { stdio: ['ignore', 'pipe', 'pipe'] }))
+    const [command, ...rest] = [...this.#within, serverCommand(), ...all]
+    const child = adopt(spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'] }))
     this.#child = child
     this.#exited = new Promise((resolve) => child.once('exit', resolve))
     for (const stream of [child.stdout, child.stderr]) {
@@ -78,13 +83,13 @@ class RedisServer {
       stream.unref()
     }
     child.unref()
-    await waitForPong(child, this.port, () => text)
+    await waitForPong(child, this.at, () => text)
     return this
   }
 
   /** Sends a raw command over a connection that is kept. */
   async command(...args) {
-    this.#client ??= await connect(this.port)
+    this.#client ??= await connect(this.at)
     try {
       return await this.#client.command(...args)
     } catch (error) {
@@ -130,12 +135,18 @@ class RedisServer {
 
 /**
  * Starts a server and waits until it answers.
- * `args`: further arguments of redis-server; `dir`: its folder, else one of its own, removed at the end.
+ * `args`: further arguments of redis-server; `dir`: its folder, else one of its own, removed at the end; `within`: a command that
+ * runs it; `socket`: it has a unix socket too, and is asked over that.
  */
-async function startRedis({ args = [], dir } = {}) {
+async function startRedis({ args = [], dir, within = [], socket = false } = {}) {
   const folder = dir ?? adoptFolder(mkdtempSync(join(tmpdir(), 'tidecache-redis-')))
   for (let attempt = 1; ; attempt++) {
-    const server = new RedisServer(await freePort(), args, folder, dir === undefined)
+    const server = new RedisServer(await freePort(), args, {
+      dir: folder,
+      ownFolder: dir === undefined,
+      within,
+      socket,
+    })
     try {
       return await server.start()
     } catch (error) {

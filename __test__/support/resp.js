@@ -97,7 +97,7 @@ class RespClient {
   }
 }
 
-/** Connects to a port of this machine. */
+/** Connects to a port of this machine, or to the path of a unix socket. */
 function connect(port, host = '127.0.0.1') {
   return new Promise((resolve, reject) => {
     const socket = net.connect(port, host)

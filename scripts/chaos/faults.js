@@ -6,22 +6,23 @@
 const { existsSync, rmSync } = require('node:fs')
 const { join } = require('node:path')
 const { sleep } = require('../../__test__/support/kit.js')
-const { DOWN_AFTER } = require('../../__test__/support/sentinel.js')
+const { CLUSTER_FAULTS, isCluster } = require('./cluster-faults.js')
 const { FAILOVERS } = require('./failovers.js')
+const { NETWORK_FAULTS } = require('./namespaces.js')
 
 const nothing = () => {}
 
 // --- connections --------------------------------------------------------------------------------------------------
 
-async function killAllConnections({ topology }) {
-  const master = await topology.master()
+async function killAllConnections({ topology, random }) {
+  const master = await topology.master(random)
   await master.command('CLIENT', 'KILL', 'TYPE', 'normal')
   return nothing
 }
 
 /** Of the two connections of each process, those that carry pushes (`B` in their flags), or the others. */
 async function killOneKind({ topology, random }) {
-  const master = await topology.master()
+  const master = await topology.master(random)
   const wanted = random() < 0.5
   let killed = 0
   const clients = (await master.command('CLIENT', 'LIST')).split('\n').filter((line) => /flags=\S*t/.test(line))
@@ -36,20 +37,20 @@ async function killOneKind({ topology, random }) {
 
 // --- the server ---------------------------------------------------------------------------------------------------
 
-async function stopServer({ topology }) {
-  const master = await topology.master()
+async function stopServer({ topology, random }) {
+  const master = await topology.master(random)
   master.pause()
   return () => master.resume()
 }
 
-async function debugSleep({ topology, ms }) {
-  const master = await topology.master()
+async function debugSleep({ topology, ms, random }) {
+  const master = await topology.master(random)
   const slept = master.command('DEBUG', 'SLEEP', String(ms / 1_000)).catch(nothing)
   return () => slept
 }
 
-async function restartEmpty({ topology }) {
-  const master = await topology.master()
+async function restartEmpty({ topology, random }) {
+  const master = await topology.master(random)
   await master.kill()
   rmSync(join(master.dir, 'dump.rdb'), { force: true })
   return () => topology.restart(master)
@@ -57,7 +58,7 @@ async function restartEmpty({ topology }) {
 
 /** What is written between SAVE and the end is lost, and what was there before is back. */
 async function restartFromOldFile({ topology, random }) {
-  const master = await topology.master()
+  const master = await topology.master(random)
   await master.command('SAVE')
   await sleep(100 + 500 * random())
   await master.kill()
@@ -65,21 +66,22 @@ async function restartFromOldFile({ topology, random }) {
   return () => topology.restart(master)
 }
 
-async function flushScripts({ topology }) {
-  await (await topology.master()).command('SCRIPT', 'FLUSH')
+async function flushScripts({ topology, random }) {
+  await (await topology.master(random)).command('SCRIPT', 'FLUSH')
   return nothing
 }
 
-async function flushAll({ topology }) {
-  await (await topology.master()).command('FLUSHALL')
+async function flushAll({ topology, random }) {
+  await (await topology.master(random)).command('FLUSHALL')
   return nothing
 }
 
 /** Half of the versions of tags, keys and the namespace, and of the rules. */
 async function evictMetadata({ topology, random }) {
-  const master = await topology.master()
+  const master = await topology.master(random)
   const keys = (await master.command('KEYS', '*:t:*')).filter(() => random() < 0.5)
-  if (keys.length > 0) await master.command('UNLINK', ...keys)
+  // One by one: in a cluster they are in slots of their own.
+  await Promise.all(keys.map((key) => master.command('UNLINK', key)))
   return nothing
 }
 
@@ -93,7 +95,7 @@ async function infoOf(master, field) {
 
 /** So little memory that entries and versions are evicted while it lasts. */
 async function limitMemory({ topology, random }) {
-  const master = await topology.master()
+  const master = await topology.master(random)
   const before = await infoOf(master, 'evicted_keys')
   await configured(master, { 'maxmemory-policy': 'allkeys-lru' })
   for (let less = 4_000 + 16_000 * random(); (await infoOf(master, 'evicted_keys')) === before; less += 4_000) {
@@ -103,38 +105,40 @@ async function limitMemory({ topology, random }) {
   return () => configured(master, { maxmemory: 0 })
 }
 
-async function refuseWrites({ topology }) {
-  const master = await topology.master()
+async function refuseWrites({ topology, random }) {
+  const master = await topology.master(random)
   await configured(master, { 'maxmemory-policy': 'noeviction', maxmemory: 1 })
   return () => configured(master, { maxmemory: 0 })
 }
 
 /** A replica of nobody: READONLY. */
-async function makeReplica({ topology }) {
-  const master = await topology.master()
+async function makeReplica({ topology, random }) {
+  const master = await topology.master(random)
   await master.command('REPLICAOF', '127.0.0.1', '1')
   return () => master.command('REPLICAOF', 'NO', 'ONE')
 }
 
 /** NOREPLICAS: it wants more replicas than there are. */
-async function wantReplicas({ topology }) {
-  const master = await topology.master()
+async function wantReplicas({ topology, random }) {
+  const master = await topology.master(random)
   await configured(master, { 'min-replicas-to-write': 3 })
   return () => configured(master, { 'min-replicas-to-write': 0 })
 }
 
 const RIGHTS = [['-evalsha', '-eval'], ['-get'], ['-set'], ['-time'], ['-info'], ['-hello']]
+const RIGHTS_IN_CLUSTERS = [...RIGHTS, ['-cluster'], ['-asking']]
 
 async function dropRight({ topology, random }) {
-  const master = await topology.master()
-  await master.command('ACL', 'SETUSER', 'default', ...RIGHTS[Math.floor(random() * RIGHTS.length)])
+  const master = await topology.master(random)
+  const rights = isCluster(topology) ? RIGHTS_IN_CLUSTERS : RIGHTS
+  await master.command('ACL', 'SETUSER', 'default', ...rights[Math.floor(random() * rights.length)])
   if (random() < 0.5) await master.command('CLIENT', 'KILL', 'TYPE', 'normal')
   return () => master.command('ACL', 'SETUSER', 'default', '+@all')
 }
 
 /** Who connects meanwhile goes on without pushes. */
-async function dropTracking({ topology }) {
-  const master = await topology.master()
+async function dropTracking({ topology, random }) {
+  const master = await topology.master(random)
   await master.command('ACL', 'SETUSER', 'default', '-client|tracking')
   await master.command('CLIENT', 'KILL', 'TYPE', 'normal')
   return async () => {
@@ -147,7 +151,8 @@ async function dropTracking({ topology }) {
 
 /** A fault of one link, or of all of them. */
 function ofLinks(breakOne) {
-  return async ({ topology: { links }, random }) => {
+  return async ({ topology, random }) => {
+    const links = await topology.links()
     const one = Math.floor(random() * links.length)
     const broken = random() < 0.3 ? links : [links[one]]
     for (const link of broken) await breakOne(link, random)
@@ -185,10 +190,9 @@ async function killClient({ fleet, random, expect, round }) {
 
 const anywhere = () => true
 const isSingle = ({ servers }) => servers.length === 1
-const hasLinks = ({ links }) => links.length > 0
-/** Shorter than what makes a Sentinel begin an election. */
-const BRIEF = DOWN_AFTER - 250
-const brief = (most) => (topology) => (isSingle(topology) ? most : Math.min(most, BRIEF))
+const hasLinks = ({ links }) => links !== undefined
+/** Shorter than what makes an election begin. */
+const BRIEF = 250
 
 const FAULTS = [
   ['CLIENT KILL of all', killAllConnections, [0, 50], anywhere],
@@ -216,9 +220,11 @@ const FAULTS = [
   ['SIGSTOP of a process', stopClient, [100, 2_500], anywhere],
   ['kill -9 of a process with leases', killClient, [0, 500], anywhere],
   ...FAILOVERS,
+  ...CLUSTER_FAULTS,
+  ...NETWORK_FAULTS,
 ]
 
-/** What hits the server for longer would make Sentinels elect another: that is a fault of its own. */
+/** What hits the server for longer would have another elected: that is a fault of its own. */
 const ELECTING = new Set([stopServer, debugSleep, restartEmpty, restartFromOldFile])
 
 /** The faults of a topology: { name, cause, least, most }. */
@@ -228,7 +234,7 @@ function faultsOf(topology) {
     name,
     cause,
     least,
-    most: ELECTING.has(cause) ? brief(most)(topology) : most,
+    most: ELECTING.has(cause) && !isSingle(topology) ? Math.min(most, BRIEF) : most,
   }))
 }
 

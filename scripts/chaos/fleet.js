@@ -9,13 +9,15 @@ const WORKER = join(__dirname, 'worker.js')
 class Fleet {
   #describe
   #history
+  #within
   #started = 0
   clients = []
 
-  /** @param describe what the worker of this index is started with, without its name */
-  constructor(describe, history) {
+  /** @param describe what the worker of this index is started with, without its name; `within`: a command that runs it */
+  constructor(describe, history, within) {
     this.#describe = describe
     this.#history = history
+    this.#within = within
   }
 
   async start(count) {
@@ -64,7 +66,7 @@ class Fleet {
   async #startOne(index) {
     const number = ++this.#started
     const name = `process ${number}`
-    const peer = new Peer({}, WORKER)
+    const peer = new Peer({}, WORKER, this.#within)
     this.clients[index] = { index, name, peer }
     await peer.call('start', { ...this.#describe(index, number), index, name })
   }

@@ -76,10 +76,10 @@ class Run {
 
     const caused = await cause(world)
     await sleep(ms)
-    const { heal, after } = typeof caused === 'function' ? { heal: caused } : caused
+    const { heal, after, since } = typeof caused === 'function' ? { heal: caused } : caused
     await heal()
 
-    const recovery = await this.#recovered()
+    const recovery = await this.#recovered(since)
     this.#note(name, number, recovery)
     await after?.()
     await this.#topology.settle()
@@ -105,9 +105,9 @@ class Run {
     await this.#fleet.ask('resume')
   }
 
-  /** Milliseconds from now until every process is well, and reads through Redis what another has just written. */
-  async #recovered() {
-    const healed = clock()
+  /** Milliseconds, from now or from `since`, until every process is well, and reads through Redis what another has just written. */
+  async #recovered(since) {
+    const healed = since ?? clock()
     while (clock() - healed < PATIENCE) {
       if (await this.#isWell()) return clock() - healed
       await sleep(5)
@@ -119,11 +119,18 @@ class Run {
     const states = await this.#fleet.ask('health')
     this.#why = `health ${states.join(', ')}`
     if (states.some((state) => state !== 'ok')) return false
-    const key = `probe ${++this.#probes}`
+    const keys = Array.from({ length: this.#topology.probes }, () => `probe ${++this.#probes}`)
     const writer = this.#fleet.any(this.#random)
+    const seen = await Promise.all(keys.map((key) => this.#isSeen(key, writer)))
+    return seen.every(Boolean)
+  }
+
+  async #isSeen(key, writer) {
     const { version, redis } = await writer.peer.call('raise', key)
-    this.#why = `an invalidation is ${redis}`
-    if (redis !== 'applied') return false
+    if (redis !== 'applied') {
+      this.#why = `an invalidation is ${redis}`
+      return false
+    }
     await writer.peer.call('look', key)
     const seen = await this.#fleet.ask('look', key)
     this.#why = `of version ${version}: ${seen.map(({ value, isLoaded }) => `${value}${isLoaded ? ' loaded' : ''}`).join(', ')}`
@@ -153,19 +160,19 @@ class Run {
 }
 
 async function setUp(scope, { topology: name, seed, processes, sabotage }) {
-  const truth = await startRedis()
+  const truth = await startRedis({ socket: true })
   scope.after(() => truth.stop())
   const topology = await TOPOLOGIES[name](scope, processes)
   const history = new History(BOUND + topology.detection)
   const namespace = freshNamespace()
   const describe = (index, number) => ({
     options: { redis: { ...topology.redisFor(index), maxUnverified: BOUND, isolated: BOUND }, namespace },
-    truth: truth.port,
+    truth: truth.at,
     seed: seed + number,
     processes,
     sabotage,
   })
-  const fleet = new Fleet(describe, history)
+  const fleet = new Fleet(describe, history, topology.within)
   scope.after(() => fleet.stop())
   await fleet.start(processes)
   return { fleet, topology, history }
@@ -181,10 +188,10 @@ async function sharesOf(fleet) {
 
 /**
  * @param {{ topology: string, seed: number, processes: number, faults: number, reads?: number, seconds: number,
- *   sabotage?: boolean, tell?: (state: object) => void }} plan It ends after so many faults and so many checked reads, or
- *   after so many seconds. `sabotage`: one write in five is told as done and was not, which must be found.
+ *   only?: RegExp, sabotage?: boolean, tell?: (state: object) => void }} plan It ends after so many faults and so many checked reads, or
+ *   after so many seconds. `only`: faults of such names. `sabotage`: one write in five is told as done and was not, which must be found.
  */
-async function runChaos({ faults, reads = 0, seconds, tell, ...plan }) {
+async function runChaos({ faults, reads = 0, seconds, only = /^/, tell, ...plan }) {
   const scope = new Scope()
   const began = clock()
   const elapsed = () => (clock() - began) / 1_000
@@ -192,7 +199,9 @@ async function runChaos({ faults, reads = 0, seconds, tell, ...plan }) {
     const { fleet, topology, history } = await setUp(scope, plan)
     const run = new Run({ fleet, topology, history, random: seeded(plan.seed + 1) })
     let number = 0
-    for (const fault of schedule(faultsOf(topology), plan.seed)) {
+    const fitting = faultsOf(topology).filter(({ name }) => only.test(name))
+    if (fitting.length === 0) throw new Error(`${plan.topology} has no fault whose name matches ${only}`)
+    for (const fault of schedule(fitting, plan.seed)) {
       if ((number >= faults && history.reads >= reads) || elapsed() >= seconds) break
       tell?.({ number, name: fault.name, elapsed: elapsed(), history, run })
       const end = await within(

@@ -2,15 +2,15 @@
 // The shapes of Redis that are put under faults. Each is real servers on free loopback ports, and tells
 //
 //   redisFor(n)     the option `redis` of process n
-//   links           the proxy in front of each process; none where Redis itself tells the addresses
+//   links()         the proxies that may break: in front of each process, or of each master; absent where there are none
 //   servers         all Redis servers
-//   master()        the one that is the master now
+//   master(random)  the one that is the master now; of several one at random
 //   restart(server) starts a server that was killed again, in the role that it has now
 //   settle()        resolves when the servers are as they were meant to be, for the next fault
 //   detection       what finding out about a failover may add to the bound of a read, ms
 //   recovery        within what time after healing all must be well, ms
-//
-// A cluster has its place in this table too; there is no code for one yet.
+//   within          a command that runs the processes; absent where they run as they are
+//   probes          how many keys are looked at to tell that all is well
 
 const { Authority, NO_OPENSSL } = require('../../__test__/support/certificates.js')
 const { eventually, within } = require('../../__test__/support/kit.js')
@@ -18,6 +18,8 @@ const { startProxy } = require('../../__test__/support/proxy.js')
 const { startRedis } = require('../../__test__/support/redis.js')
 const { replicaOf, useSentinels } = require('../../__test__/support/sentinel.js')
 const { freePort } = require('../lib/ports.js')
+const { cluster } = require('./cluster.js')
+const { namespaces, whyNoNamespaces } = require('./namespaces.js')
 
 /** DEBUG SLEEP is a fault. */
 const ARGS = ['--enable-debug-command', 'yes']
@@ -39,13 +41,14 @@ async function single(scope, clients, { args, port, redisFor }) {
   for (let n = 0; n < clients; n++) links.push(await own(scope, startProxy(port ?? server.port), 'close'))
   return {
     redisFor: (n) => redisFor(links[n]),
-    links,
+    links: async () => links,
     servers: [server],
     master: async () => server,
     restart: () => server.restart(),
     settle: async () => {},
     detection: 0,
     recovery: RECOVERY,
+    probes: 1,
   }
 }
 
@@ -54,7 +57,6 @@ function standalone(scope, clients) {
 }
 
 async function tls(scope, clients) {
-  if (NO_OPENSSL) throw new Error(`TLS ${NO_OPENSSL}, which makes the certificates`)
   const authority = new Authority()
   authority.issue('localhost')
   const port = await freePort()
@@ -100,7 +102,6 @@ async function sentinel(scope) {
   }
   return {
     redisFor: () => ({ url }),
-    links: [],
     servers,
     sentinels,
     master,
@@ -108,9 +109,22 @@ async function sentinel(scope) {
     settle: () => eventually(() => isSettled().catch(() => false), 30_000, 'a master with its replica'),
     detection: SENTINEL_POLL,
     recovery: RECOVERY,
+    probes: 1,
   }
 }
 
-const TOPOLOGIES = { standalone, tls, sentinel }
+const TOPOLOGIES = {
+  standalone,
+  tls,
+  sentinel,
+  cluster: (scope) => cluster(scope, ARGS),
+  namespaces: async (scope) => ({ ...(await namespaces(scope, ARGS)), detection: 0, recovery: RECOVERY, probes: 1 }),
+}
 
-module.exports = { TOPOLOGIES }
+/** Why a topology cannot be had on this machine; undefined if it can. */
+async function whyNot(name) {
+  if (name === 'tls' && NO_OPENSSL) return `TLS ${NO_OPENSSL}, which makes the certificates`
+  return name === 'namespaces' ? whyNoNamespaces() : undefined
+}
+
+module.exports = { TOPOLOGIES, whyNot }

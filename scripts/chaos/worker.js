@@ -15,6 +15,7 @@ const { ALL_KEYS, MANY_KEYS, forgetting, groupOf, optionsOf, pick, tagOf, writab
 const READERS = 4
 const AT_A_TIME = 4
 const WRITERS = 2
+const LATE_MS = 4_000
 
 let cache
 let truth
@@ -149,12 +150,19 @@ async function look(key) {
   return { value, isLoaded: loaded.has(key) }
 }
 
+/** A process that has not ended in time says where it hangs, before it is killed: its end is shown with what it wrote. */
+function tellIfLate(where) {
+  const say = () =>
+    process.stderr.write(`not ended after ${LATE_MS} ms, ${where()}: ${process.getActiveResourcesInfo()}\n`)
+  setTimeout(say, LATE_MS).unref()
+}
+
 serve(
   {
-    async start({ options, truth: port, ...rest }) {
+    async start({ options, truth: at, ...rest }) {
       plan = rest
       random = seeded(plan.seed)
-      truth = await connect(port)
+      truth = await connect(at)
       cache = createCache({ logger: { warn() {} }, ...options })
       await cache.ready().catch(() => {}) // it may be started while Redis is away
     },
@@ -205,7 +213,10 @@ serve(
   async () => {
     isEnding = true
     mayWrite?.()
+    let isClosed = false
+    tellIfLate(() => (isClosed ? 'after close()' : 'in close()'))
     await cache?.close()
+    isClosed = true
     truth?.close()
   },
 )
