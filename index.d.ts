@@ -267,6 +267,14 @@ export interface RedisOptions {
    * @default none: whoever can write to Redis is trusted
    */
   integrityKey?: string | Uint8Array | undefined
+  /**
+   * The longest entry in Redis, in bytes: value, header, key and the names of the tags. A longer value is returned to all who
+   * wait for it and kept in the memory of its process alone; one that lies in Redis is never read whole, and counts as missing.
+   * Neither is an error: both are counted (`redis.oversized` of `metrics()`), and the first is told as a 'warning'. An
+   * integer from 1,024 to 536,870,912. It belongs to the engine.
+   * @default 8388608 (8 MiB)
+   */
+  maxEntryBytes?: number | undefined
 }
 
 export interface SentinelOptions {
@@ -486,6 +494,8 @@ export interface Metrics {
     misses: number
     hitRate: number
     errors: number
+    /** Entries over `redis.maxEntryBytes`: not written, or found and not read. */
+    oversized: number
     coherence: 'tracking' | 'none'
     breaker: 'closed' | 'open' | 'half-open'
     /** `connected`: in a cluster, to every master. `latency`: last round trip. */

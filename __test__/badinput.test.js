@@ -165,6 +165,11 @@ const CACHE_OPTIONS = [
   [{ url: REDIS, nodes: ['h'] }, 'redis.nodes', 'cannot be given together'],
   [{ url: REDIS, integrityKey: 'short' }, 'redis.integrityKey', '16 bytes at least (32 random ones, say); got 5 bytes'],
   [{ url: REDIS, integrityKey: 7 }, 'redis.integrityKey', 'a string or bytes', 'got number'],
+  ...[1_023, 536_870_913, 2_048.5, '8mb', null, Number.NaN].map((maxEntryBytes) => [
+    { url: REDIS, maxEntryBytes },
+    'redis.maxEntryBytes',
+    'an integer number of bytes from 1024 to 536870912',
+  ]),
   [{ nodes: [] }, 'redis.nodes', "a list of 'host:port', not an empty one"],
   [{ nodes: 'localhost:7000' }, 'redis.nodes', "a list of 'host:port'"],
   [{ nodes: ['h', 'localhost:0'] }, 'redis.nodes[1]', 'a port from 1 to 65535'],

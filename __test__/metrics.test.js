@@ -37,6 +37,7 @@ const SHAPE = {
     misses: 'number',
     hitRate: 'number',
     errors: 'number',
+    oversized: 'number',
     coherence: 'string',
     breaker: 'string',
     health: { connected: 'boolean', latency: 'number' },

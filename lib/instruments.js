@@ -78,6 +78,12 @@ const OF_ENGINE = [
     'What Redis refused or did not answer.',
     ofRedis(({ errors }) => one(errors)),
   ),
+  counter(
+    'redis.oversized',
+    '{entry}',
+    'Entries over maxEntryBytes, not written or not read.',
+    ofRedis(({ oversized }) => one(oversized)),
+  ),
   gauge(
     'redis.breaker',
     '',

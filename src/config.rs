@@ -39,6 +39,8 @@ pub struct RedisOptions {
     pub coherence: String,
     pub sentinels: Option<SentinelOptions>,
     pub integrity_key: Option<Buffer>,
+    /// Bytes.
+    pub max_entry_bytes: f64,
 }
 
 /// Who says where the master is.
@@ -121,6 +123,7 @@ impl From<RedisOptions> for RedisConfig {
                 _ => CoherenceMode::Auto,
             },
             integrity_key: options.integrity_key.map(|key| key.to_vec().into()),
+            max_entry_bytes: options.max_entry_bytes.max(0.0) as usize,
             sentinels: options.sentinels.map(|sentinels| Sentinels {
                 nodes: sentinels.nodes.into_iter().map(|node| (node.host, node.port)).collect(),
                 master: sentinels.master,

@@ -35,6 +35,7 @@ function nativeRedis(redis) {
     isolated: redis.isolated,
     coherence: redis.coherence,
     integrityKey: given(redis.integrityKey),
+    maxEntryBytes: redis.maxEntryBytes,
     sentinels: redis.sentinels === null ? undefined : sentinelsFor(redis.sentinels),
   }
 }

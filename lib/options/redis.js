@@ -24,10 +24,15 @@ const NAMES = [
   'nodes',
   'sentinel',
   'integrityKey',
+  'maxEntryBytes',
 ]
-const LATER = ['maxEntryBytes', 'compression']
+const LATER = ['compression']
 /** Of a secret: half of what SHA-256 gives. */
 const KEY_MIN = 16
+/** Below this hardly more than the header of an entry fits; above it Redis itself takes no value. */
+const ENTRY_MIN = 1_024
+const ENTRY_MAX = 512 * 1024 * 1024
+const ENTRY_DEFAULT = 8 * 1024 * 1024
 const SENTINEL_NAMES = ['master', 'username', 'password']
 const TLS_NAMES = ['ca', 'cert', 'key', 'servername', 'rejectUnauthorized']
 const COHERENCE = ['auto', 'tracking', 'none']
@@ -156,6 +161,13 @@ function integrityKeyOf(value) {
   return bytes
 }
 
+function maxEntryBytesOf(value = ENTRY_DEFAULT) {
+  const fine = Number.isInteger(value) && value >= ENTRY_MIN && value <= ENTRY_MAX
+  if (!fine)
+    refuse('redis.maxEntryBytes', value, `an integer number of bytes from ${ENTRY_MIN} to ${ENTRY_MAX} (512 MiB)`)
+  return value
+}
+
 /** `username`, `password` and TLS keys stay out of `util.inspect` and JSON, which end up in logs. */
 function guarded(redis) {
   const hide = (value) => (value === null ? null : '***')
@@ -204,6 +216,7 @@ function linkOf(options) {
     isolated: isolated === 'ttl' ? -1 : toMs(isolated, 'redis.isolated', WINDOW),
     coherence,
     integrityKey: integrityKeyOf(options.integrityKey),
+    maxEntryBytes: maxEntryBytesOf(options.maxEntryBytes),
   }
 }
 

@@ -183,6 +183,7 @@ mod tests {
             coherence: CoherenceMode::Auto,
             sentinels: None,
             integrity_key: None,
+            max_entry_bytes: 8 << 20,
         }
     }
 

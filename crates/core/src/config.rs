@@ -36,6 +36,8 @@ pub struct RedisConfig {
     pub sentinels: Option<Sentinels>,
     /// Entries are sealed with it, and others count as missing.
     pub integrity_key: Option<Box<[u8]>>,
+    /// Longer entries are neither written nor read, bytes.
+    pub max_entry_bytes: usize,
 }
 
 impl RedisConfig {

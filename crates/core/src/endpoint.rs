@@ -84,6 +84,7 @@ mod tests {
             coherence: CoherenceMode::None,
             sentinels: None,
             integrity_key: None,
+            max_entry_bytes: 8 << 20,
         }));
         join(&link);
         link

@@ -95,11 +95,16 @@ pub struct Envelope<'a> {
 pub struct Malformed(pub &'static str);
 
 impl Envelope<'_> {
+    /// Bytes of what `encode` makes.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        let body = self.names.len() + self.key.len() + self.payload.len();
+        HEADER + self.stamps.len() * STAMP + body
+    }
+
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let body = self.names.len() + self.key.len() + self.payload.len();
-        let size = HEADER + self.stamps.len() * STAMP + body;
-        let mut out = Vec::with_capacity(size);
+        let mut out = Vec::with_capacity(self.encoded_len() + seal::LEN);
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&[
             FORMAT,
@@ -171,7 +176,6 @@ impl<'a> Envelope<'a> {
         let key_end = Self::head_len(bytes)?;
         let stamps = usize::from(u16::from_le_bytes(array(bytes, 6)));
         let key_len = u32::from_le_bytes(array(bytes, 80)) as usize;
-        let payload_len = u32::from_le_bytes(array(bytes, 84)) as usize;
         let names_at = HEADER + stamps * STAMP;
         let key_at = key_end - key_len;
         if bytes.len() < key_end {
@@ -204,7 +208,16 @@ impl<'a> Envelope<'a> {
             key: std::str::from_utf8(&bytes[key_at..key_end]).map_err(|_| Malformed("key is not UTF-8"))?,
             payload: &bytes[key_end..],
         };
-        Ok((envelope, key_end + payload_len))
+        Ok((envelope, Self::size(bytes)?))
+    }
+
+    /// How long the whole is, from at least the first 96 bytes.
+    ///
+    /// # Errors
+    /// As `head_len`.
+    pub fn size(bytes: &[u8]) -> Result<usize, Malformed> {
+        let payload_len = u32::from_le_bytes(array(bytes.get(..HEADER).ok_or(Malformed("not an envelope"))?, 84));
+        Ok(Self::head_len(bytes)? + payload_len as usize)
     }
 
     /// How many bytes lie before the payload, from at least the first 96.

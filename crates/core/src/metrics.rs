@@ -67,6 +67,8 @@ pub struct Metrics {
     pub redis_hits: Counter,
     pub redis_misses: Counter,
     pub redis_errors: Counter,
+    /// Entries of more bytes than `maxEntryBytes`, not written or not read.
+    pub redis_oversized: Counter,
     pub loads_started: Counter,
     pub loads_succeeded: Counter,
     pub loads_failed: Counter,

@@ -115,6 +115,8 @@ fn difference(running: &Config, wanted: &Config) -> Option<Conflict> {
                 format!("{:?}", b.coherence),
             ),
         ]);
+        let bytes = |c: &RedisConfig| c.max_entry_bytes.to_string();
+        pairs.push(("redis.maxEntryBytes", bytes(a), bytes(b)));
         if a.password != b.password {
             pairs.push(("redis.password", "(hidden)".into(), "(hidden, another)".into()));
         }

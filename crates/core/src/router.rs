@@ -40,22 +40,22 @@ pub struct Router {
 /// What is asked of it.
 #[derive(Clone, Copy)]
 pub enum Asked<'a> {
-    /// GET.
-    Keys(&'a [(u16, String)]),
+    /// Commands that change nothing, each with its slot.
+    Reads(&'a [(u16, Cmd)]),
     Scripts(&'a [ScriptCall]),
 }
 
 impl Asked<'_> {
     fn len(&self) -> usize {
         match self {
-            Self::Keys(keys) => keys.len(),
+            Self::Reads(reads) => reads.len(),
             Self::Scripts(calls) => calls.len(),
         }
     }
 
     fn slot(&self, n: usize) -> u16 {
         match self {
-            Self::Keys(keys) => keys[n].0,
+            Self::Reads(reads) => reads[n].0,
             Self::Scripts(calls) => calls[n].slot(),
         }
     }
@@ -63,17 +63,17 @@ impl Asked<'_> {
     /// One of them alone, whole: a script with its text.
     fn command(&self, n: usize) -> Cmd {
         match self {
-            Self::Keys(keys) => get(&keys[n].1),
+            Self::Reads(reads) => reads[n].1.clone(),
             Self::Scripts(calls) => calls[n].script.by_text(&calls[n]),
         }
     }
 
     async fn send(&self, members: &[usize], session: &Session, budget: &mut Budget) -> Result<Vec<Value>, Fault> {
         match self {
-            Self::Keys(keys) => {
+            Self::Reads(reads) => {
                 let mut pipeline = redis::Pipeline::with_capacity(members.len());
                 for n in members {
-                    pipeline.add_command(get(&keys[*n].1));
+                    pipeline.add_command(reads[*n].1.clone());
                 }
                 session.data.send(&pipeline, budget).await
             }
@@ -83,12 +83,6 @@ impl Asked<'_> {
             }
         }
     }
-}
-
-fn get(key: &str) -> Cmd {
-    let mut command = redis::cmd("GET");
-    command.arg(key);
-    command
 }
 
 impl Router {

@@ -33,6 +33,12 @@ impl Seal {
         Self(key.map(own))
     }
 
+    /// Bytes that it adds.
+    #[must_use]
+    pub fn added(&self) -> usize {
+        self.0.as_ref().map_or(0, |_| LEN)
+    }
+
     /// An envelope as it is stored.
     #[must_use]
     pub fn close(&self, mut envelope: Vec<u8>) -> Vec<u8> {

@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
-use redis::{Pipeline, Value};
+use redis::{Cmd, Pipeline, Value};
 
 use crate::clock::Clock;
 use crate::envelope::Reign;
 use crate::journal::Journal;
 use crate::key::{slot_of, NameHash};
 use crate::link::Link;
+use crate::redis::chunk;
 use crate::redis::fault::Fault;
 use crate::redis::script::ScriptCall;
 use crate::redis::session::Session;
@@ -148,17 +149,40 @@ impl Shards {
         journal: &Journal,
         budget: &mut Budget,
     ) -> Result<Answers, Fault> {
+        self.read(keys, get, journal, budget).await
+    }
+
+    /// The first chunk of each entry; as `gets`.
+    ///
+    /// # Errors
+    /// As [`Shards::gets`].
+    pub async fn heads(
+        &self,
+        keys: impl ExactSizeIterator<Item = String>,
+        journal: &Journal,
+        budget: &mut Budget,
+    ) -> Result<Answers, Fault> {
+        self.read(keys, chunk::first, journal, budget).await
+    }
+
+    async fn read(
+        &self,
+        keys: impl ExactSizeIterator<Item = String>,
+        command: fn(&str) -> Cmd,
+        journal: &Journal,
+        budget: &mut Budget,
+    ) -> Result<Answers, Fault> {
         match self {
             Self::Alone(session) => {
                 let mut pipeline = Pipeline::with_capacity(keys.len());
                 for key in keys {
-                    pipeline.cmd("GET").arg(key);
+                    pipeline.add_command(command(&key));
                 }
                 session.data.send(&pipeline, budget).await.map(Answers::from)
             }
             Self::Many(router) => {
-                let keys: Vec<_> = keys.map(|key| (slot_of(&key), key)).collect();
-                Ok(router.ask(Asked::Keys(&keys), Some(journal), budget).await)
+                let reads: Vec<_> = keys.map(|key| (slot_of(&key), command(&key))).collect();
+                Ok(router.ask(Asked::Reads(&reads), Some(journal), budget).await)
             }
         }
     }
@@ -281,6 +305,12 @@ impl Shards {
         };
         parse_version(bytes, self.reign(answers, n, name)?)
     }
+}
+
+fn get(key: &str) -> Cmd {
+    let mut command = redis::cmd("GET");
+    command.arg(key);
+    command
 }
 
 impl From<Vec<Value>> for Answers {

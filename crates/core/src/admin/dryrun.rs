@@ -104,7 +104,7 @@ fn steps(scratch: &Scratch) -> Vec<Step> {
     let step = |name, call, expects| Step { name, call, expects };
     let read = |token: &[u8]| {
         let script = with_lease(Script::Read).key(scratch.versions.clone());
-        script.arg(token).number(LIFE).arg("").arg("doctor")
+        script.arg(token).number(LIFE).arg("").arg("doctor").number(63)
     };
     vec![
         step("TAGGET", versions(Script::TagGet).number(LIFE).number(0), |reply| {

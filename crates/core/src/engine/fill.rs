@@ -32,6 +32,9 @@ pub struct FillRequest {
     pub tags: Vec<Box<str>>,
 }
 
+/// How long a value that cannot be shared leaves the mark `F`, ms: who waits for it loads for himself.
+const UNSHARED: u64 = 200;
+
 /// What came of a fill.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stored {
@@ -40,6 +43,8 @@ enum Stored {
     Refused,
     /// No answer.
     Unknown,
+    /// Longer than entries in Redis may be.
+    TooLong,
 }
 
 /// A load's value on its way.
@@ -169,7 +174,8 @@ impl Engine {
 
         // 3. Versions are touched with every fill (unused ones would be evicted first), then the fill itself.
         let mut calls: Vec<ScriptCall> = stamps.iter().map(|s| self.tagget(s.name)).collect();
-        calls.push(self.fill_call(filling, token, &stamps, shards));
+        let (fill, is_kept) = self.fill_call(filling, token, &stamps, shards);
+        calls.push(fill);
         let sent = self.now();
         let answers = match shards.scripts(&calls, &self.journal, &mut budget).await {
             Ok(answers) => self.redis_answered(sent, answers),
@@ -185,7 +191,7 @@ impl Engine {
             })
         });
         match answers.values.last() {
-            Some(Value::Int(1)) if unchanged => Stored::Yes,
+            Some(Value::Int(1)) if unchanged => is_kept,
             Some(reply)
                 if matches!(
                     fault_of(reply),
@@ -242,7 +248,8 @@ impl Engine {
         Some(filling.late_tags.iter().zip(versions).map(stamp).collect())
     }
 
-    fn fill_call(&self, filling: &Filling, token: EntryId, stamps: &[Stamp], shards: &Shards) -> ScriptCall {
+    /// FILL, or what takes its place: of what is too long the lease is given back, marked so that nobody waits for another.
+    fn fill_call(&self, filling: &Filling, token: EntryId, stamps: &[Stamp], shards: &Shards) -> (ScriptCall, Stored) {
         let envelope = Envelope {
             marked_stale: false,
             codec: filling.payload.codec,
@@ -257,16 +264,23 @@ impl Engine {
             key: &filling.key,
             payload: &filling.payload.bytes,
         };
+        if !self.may_write(&filling.key, &envelope) {
+            return (
+                self.release_call(filling.name, token, self.failure_mark(), UNSHARED),
+                Stored::TooLong,
+            );
+        }
         let push = Push::key(filling.name);
         let replaces = filling.kind == LoadKind::Force;
-        ScriptCall::new(Script::Fill)
+        let call = ScriptCall::new(Script::Fill)
             .key(self.keys.entry(filling.name))
             .key(self.keys.lease(filling.name))
             .key(self.keys.vehicle(push, self.process))
             .arg(token)
             .arg(self.seal.close(envelope.encode()))
             .number(filling.policy.hard_ttl().max(1))
-            .arg(if replaces { "p" } else { "" })
+            .arg(if replaces { "p" } else { "" });
+        (call, Stored::Yes)
     }
 
     /// What the load says, with the request; the load stays until it is finished, so readers can join it.

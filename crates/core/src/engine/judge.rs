@@ -17,10 +17,11 @@ use crate::freshness::{freshness, Freshness, Lifetimes};
 use crate::key::{HashedMap, NameHash};
 use crate::memory::{Entry, NewEntry};
 use crate::notice::Change;
+use crate::redis::chunk;
 use crate::redis::fault::{fault_of, Fault};
 use crate::redis::wire::Budget;
 use crate::rules::{Judgement, Latest};
-use crate::seal::Seal;
+use crate::seal::{self, Seal};
 use crate::shards::Shards;
 use crate::versions::{parse_version, Kept};
 
@@ -33,18 +34,20 @@ pub(super) enum Verdict {
     Unreached(Fault),
 }
 
-/// A reply to GET, taken apart once.
+/// What was read of an entry, taken apart once.
 pub(super) enum Opened<'a> {
     Nothing,
     Unreached(Fault),
     Malformed(Vec<u8>),
     /// Not sealed with our key.
     Unsealed(Vec<u8>),
+    /// Of more bytes than are read.
+    TooLong(Vec<u8>, usize),
     Whole(Envelope<'a>),
 }
 
 impl<'a> Opened<'a> {
-    pub(super) fn new(reply: &'a Value, seal: &Seal) -> Self {
+    pub(super) fn new(reply: &'a Value, seal: &Seal, most: usize) -> Self {
         let Some(stored) = bytes_of(reply) else {
             return match fault_of(reply) {
                 // One that cannot be read (of another type, say) is a miss.
@@ -52,7 +55,14 @@ impl<'a> Opened<'a> {
                 Some(fault) => Self::Unreached(fault),
             };
         };
+        if stored.is_empty() {
+            return Self::Nothing;
+        }
         let id = || Envelope::id_as_it_lies(stored);
+        let size = chunk::whole_of(stored).map_or(stored.len(), |whole| whole - seal::LEN + seal.added());
+        if size > most {
+            return Self::TooLong(id(), size);
+        }
         match seal.open(stored).map(Envelope::decode) {
             Some(Ok(envelope)) => Self::Whole(envelope),
             Some(Err(_)) => Self::Malformed(id()),
@@ -191,6 +201,12 @@ impl Engine {
             Opened::Unsealed(id) => {
                 self.metrics.redis_errors.add(1);
                 self.warn_of_seal();
+                return Verdict::Bad(id);
+            }
+            Opened::TooLong(id, size) => {
+                if !one.inspects {
+                    self.note_too_long(&one.key, size, "lies in Redis and is not read");
+                }
                 return Verdict::Bad(id);
             }
             Opened::Whole(envelope) => envelope,

@@ -17,6 +17,7 @@ use crate::envelope::{EntryId, Reign, Stamp};
 use crate::epoch::Standing;
 use crate::key::{NameHash, Push};
 use crate::loads::{LoadKind, Stamps, Storage};
+use crate::redis::chunk;
 use crate::redis::fault::{fault_of, Fault};
 use crate::redis::script::{Script, ScriptCall};
 use crate::redis::wire::Budget;
@@ -25,7 +26,7 @@ use crate::versions::Kept;
 
 /// Reads of one key that find an entry of no use again and again (another process keeps writing what this one
 /// cannot read) end in a load of one's own.
-const ATTEMPTS: u32 = 4;
+pub(super) const ATTEMPTS: u32 = 4;
 
 impl Engine {
     /// Takes leases for what is missing; answers each request, now or when the wait is over.
@@ -135,7 +136,7 @@ impl Engine {
         self.renew_soon(granted, shards);
 
         // 4. What another process filled meanwhile is judged like any entry.
-        let (there, entries) = there;
+        let (there, entries) = self.part_long(there.0, there.1, since, shards, answer);
         match self.sort_entries(there, entries, since, shards, budget, answer).await {
             Ok(of_no_use) => of_no_use,
             Err(left) => {
@@ -263,6 +264,7 @@ impl Engine {
             .number(self.short_lease())
             .arg(one.bad.clone())
             .arg(self.process_id())
+            .number(chunk::FIRST as u64 - 1)
     }
 
     pub(super) fn take(&self, name: NameHash, token: &EntryId, entry: char) -> ScriptCall {

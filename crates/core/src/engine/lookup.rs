@@ -87,6 +87,8 @@ pub(super) struct Pending {
     pub waited: bool,
     /// How often the cluster was found changed on the way.
     pub moves: u32,
+    /// How often it came upon an entry of several chunks.
+    pub pulls: u32,
 }
 
 impl Engine {
@@ -123,6 +125,7 @@ impl Engine {
             wait_until: tokio::time::Instant::now() + request.wait,
             waited: false,
             moves: 0,
+            pulls: 0,
         };
         if let Some(key) = &request.get {
             one.name = self.namespace.key(key);

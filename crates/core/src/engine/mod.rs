@@ -12,6 +12,7 @@ mod fill;
 mod hold;
 mod invalidate;
 mod judge;
+mod large;
 mod lease;
 mod lookup;
 mod probe;
@@ -91,6 +92,7 @@ pub struct Engine {
     has_told_refusal: AtomicBool,
     seal: Seal,
     has_told_seal: AtomicBool,
+    has_told_size: AtomicBool,
     watchers: Watchers,
     closed: AtomicBool,
     myself: Weak<Engine>,
@@ -142,6 +144,7 @@ impl Engine {
                 &config.namespace,
             ),
             has_told_seal: AtomicBool::new(false),
+            has_told_size: AtomicBool::new(false),
             watchers: Watchers::default(),
             closed: AtomicBool::new(false),
             myself: myself.clone(),

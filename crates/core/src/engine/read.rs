@@ -1,6 +1,6 @@
-//! The tiers, one after the other: memory once more, then Redis by plain GETs, then the lease.
+//! The tiers, one after the other: memory once more, then Redis by plain reads, then the lease.
 //!
-//! A script costs four times as much as a GET; versions that the table cannot vouch for follow in a second pipeline.
+//! A script costs four times as much as a plain read; versions that the table cannot vouch for follow in a second pipeline.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -89,7 +89,7 @@ impl Engine {
         mut budget: Budget,
         answer: &Answer,
     ) {
-        // 3. Plain GETs; a forced load does not look.
+        // 3. Plain reads; a forced load does not look.
         let (mut misses, look): (Vec<_>, Vec<_>) = rest.into_iter().partition(|one| one.kind == Some(LoadKind::Force));
         match self.read_entries(look, shards, &mut budget, answer).await {
             Ok(missing) => misses.extend(missing),
@@ -103,7 +103,7 @@ impl Engine {
         self.lease(misses, shards, budget, answer).await;
     }
 
-    /// GET each entry; answers the hits, returns the misses (or all that is left when Redis fails).
+    /// Reads each entry; answers the hits, returns the misses (or all that is left when Redis fails).
     async fn read_entries(
         self: &Arc<Self>,
         pending: Vec<Pending>,
@@ -120,17 +120,18 @@ impl Engine {
             return Err(pending);
         }
         let keys = pending.iter().map(|one| self.keys.entry(one.name));
-        let answers = match self.unless_silent(shards.gets(keys, &self.journal, budget)).await {
+        let answers = match self.unless_silent(shards.heads(keys, &self.journal, budget)).await {
             Ok(answers) => self.redis_answered(since.start, answers),
             Err(fault) => {
                 self.redis_failed(shards, &fault);
                 return Err(pending);
             }
         };
+        let (pending, answers) = self.part_long(pending, answers, since, shards, answer);
         self.sort_entries(pending, answers, since, shards, budget, answer).await
     }
 
-    /// Judges the replies to GET or READ: answers the hits, returns the misses.
+    /// Judges the replies to GETRANGE or READ: answers the hits, returns the misses.
     pub(super) async fn sort_entries(
         self: &Arc<Self>,
         pending: Vec<Pending>,
@@ -148,7 +149,9 @@ impl Engine {
             return Err(pending);
         }
         let replies = answers.values.iter();
-        let opened: Vec<Opened<'_>> = replies.map(|reply| Opened::new(reply, &self.seal)).collect();
+        let opened: Vec<Opened<'_>> = replies
+            .map(|reply| Opened::new(reply, &self.seal, self.max_entry()))
+            .collect();
         let versions = match self.unless_silent(self.current_versions(&opened, shards, budget)).await {
             Ok(versions) => versions,
             Err(fault) => {

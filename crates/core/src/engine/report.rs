@@ -158,6 +158,7 @@ impl Engine {
             "misses": misses,
             "hitRate": rate(hits, misses),
             "errors": self.metrics.redis_errors.get(),
+            "oversized": self.metrics.redis_oversized.get(),
             "coherence": match self.coherence() {
                 Coherence::Tracking => "tracking",
                 Coherence::None => "none",

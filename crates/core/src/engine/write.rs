@@ -161,6 +161,10 @@ impl Engine {
             key,
             payload: &payload.bytes,
         };
+        if !self.may_write(key, &envelope) {
+            self.release_soon(setting.name, token);
+            return true;
+        }
         let push = Push::key(setting.name);
         let call = ScriptCall::new(Script::Fill)
             .key(self.keys.entry(setting.name))

@@ -1,5 +1,6 @@
 //! The Redis tier's means: sockets, scripts, faults, and a session of two armed connections.
 
+pub mod chunk;
 pub mod fault;
 pub mod script;
 pub mod sentinel;

@@ -1,14 +1,17 @@
 //! One multiplexed connection with a deadline on everything asked of it.
 
 use std::borrow::Borrow;
+use std::future::Future;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, Value};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 use tokio::time::{timeout, timeout_at, Instant};
 
+use super::chunk;
 use super::fault::{fault_of, Fault};
 use super::script::ScriptCall;
 use super::stream::Arrived;
@@ -73,6 +76,8 @@ pub struct Wire {
     connection: MultiplexedConnection,
     arrived: Arrived,
     driver: JoinHandle<()>,
+    /// For entries that take several commands each.
+    turns: Semaphore,
 }
 
 impl Wire {
@@ -82,6 +87,7 @@ impl Wire {
             connection,
             arrived,
             driver,
+            turns: Semaphore::new(chunk::AT_ONCE),
         }
     }
 
@@ -102,19 +108,29 @@ impl Wire {
         }
         let mut connection = self.connection.clone();
         let reply = connection.send_packed_commands(pipeline, 0, pipeline.len());
-        tokio::pin!(reply);
+        self.within(budget, reply).await?.map_err(Fault::from)
+    }
+
+    /// What comes over this connection, or has to do with what comes.
+    async fn within<T>(&self, budget: &mut Budget, awaited: impl Future<Output = T>) -> Result<T, Fault> {
+        tokio::pin!(awaited);
         loop {
             let (seen, since) = (self.arrived(), Instant::now());
-            if let Ok(result) = timeout_at(budget.until(), &mut reply).await {
-                return result.map_err(Fault::from);
+            if let Ok(result) = timeout_at(budget.until(), &mut awaited).await {
+                return Ok(result);
             }
             // This process may have been held up itself: what lies in the socket is read before anything is judged.
-            if let Ok(result) = timeout(GRACE, &mut reply).await {
+            if let Ok(result) = timeout(GRACE, &mut awaited).await {
                 budget.progress();
-                return result.map_err(Fault::from);
+                return Ok(result);
             }
             budget.renew(self.arrived() != seen, since)?;
         }
+    }
+
+    /// The turn of a long entry; `None`: not within the budget. What the others wait for arrives meanwhile, and renews it.
+    pub async fn turn(&self, budget: &mut Budget) -> Option<SemaphorePermit<'_>> {
+        self.within(budget, self.turns.acquire()).await.ok()?.ok()
     }
 
     /// Runs scripts in one pipeline. Those that the server does not know yet go again: the first of each with its text, and

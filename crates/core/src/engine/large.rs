@@ -1,0 +1,199 @@
+//! Large entries: read in several commands, and with a limit.
+//!
+//! The first chunk of an entry tells its length. A longer one goes on by itself, so that who asked for small ones in the same
+//! tick has them at once; and piece by piece, so that small replies and large ones take turns on the connection. What was
+//! replaced, marked or removed between two pieces does not have the checksum of its beginning: it is begun anew. The
+//! point from which it is judged stays that of the first command.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::Arc;
+
+use redis::Value;
+
+use super::judge::{bytes_of, Since};
+use super::lease::ATTEMPTS;
+use super::lookup::{Answer, Pending};
+use super::Engine;
+use crate::envelope::Envelope;
+use crate::loads::{Stamps, Storage};
+use crate::notice::Change;
+use crate::path::Path;
+use crate::redis::chunk;
+use crate::redis::fault::Fault;
+use crate::redis::wire::Budget;
+use crate::shards::{Answers, Shards};
+
+/// How often an entry is begun that is replaced between two pieces, again and again; then it counts as malformed.
+const BEGINNINGS: u32 = 3;
+/// Characters of a key in a warning.
+const SHOWN: usize = 100;
+
+impl Engine {
+    /// Bytes of the longest entry that is written or read.
+    pub(super) fn max_entry(&self) -> usize {
+        self.link
+            .as_ref()
+            .map_or(usize::MAX, |link| link.config.max_entry_bytes)
+    }
+
+    /// Counts an entry that is too long, and tells of the first one.
+    pub(super) fn note_too_long(&self, key: &str, size: usize, what: &str) {
+        self.metrics.redis_oversized.add(1);
+        if !self.has_told_size.swap(true, SeqCst) {
+            let key: String = Path::of(key).key.chars().take(SHOWN).collect();
+            let most = self.max_entry();
+            self.tell(Change::Warning(format!(
+                "an entry of {size} bytes {what}: redis.maxEntryBytes is {most} (key '{key}'). Others are counted in \
+                 redis.oversized of metrics(), and not told"
+            )));
+        }
+    }
+
+    /// Whether an entry is not too long for Redis; else that is told.
+    pub(super) fn may_write(&self, key: &str, envelope: &Envelope<'_>) -> bool {
+        let size = envelope.encoded_len() + self.seal.added();
+        let may = size <= self.max_entry();
+        if !may {
+            self.note_too_long(key, size, "is not written to Redis, but kept in memory alone");
+        }
+        may
+    }
+
+    /// Takes out what goes on after its first chunk.
+    pub(super) fn part_long(
+        self: &Arc<Self>,
+        pending: Vec<Pending>,
+        mut answers: Answers,
+        since: Since,
+        shards: &Arc<Shards>,
+        answer: &Answer,
+    ) -> (Vec<Pending>, Answers) {
+        let most = self.max_entry();
+        // One that is too long is whoever's that judges it.
+        let is_long = |reply: &Value| chunk::cut_off(reply).is_some_and(|(_, size)| size <= most);
+        if !answers.values.iter().any(is_long) {
+            return (pending, answers);
+        }
+        let (mut rest, mut whole) = (Vec::new(), Answers::default());
+        let replies = std::mem::take(&mut answers.values);
+        for (n, (mut one, reply)) in pending.into_iter().zip(replies).enumerate() {
+            let stray = answers.strays.iter().find(|(stray, _)| *stray == n);
+            if !is_long(&reply) {
+                whole.strays.extend(stray.map(|(_, reign)| (rest.len(), *reign)));
+                rest.push(one);
+                whole.values.push(reply);
+            } else if stray.is_some() {
+                // Its pieces would come from where its slot is moving from.
+                self.unreached(one, &Fault::Unsettled("an entry is moving".into()), shards, answer);
+            } else {
+                one.pulls += 1;
+                let read = Arc::clone(self).read_long(one, since, Arc::clone(shards), Arc::clone(answer));
+                self.runtime.spawn(read);
+            }
+        }
+        (rest, whole)
+    }
+
+    /// Boxed: it leads back to where it came from.
+    fn read_long(
+        self: Arc<Self>,
+        one: Pending,
+        since: Since,
+        shards: Arc<Shards>,
+        answer: Answer,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            let Some(link) = &self.link else { return };
+            if one.pulls > ATTEMPTS {
+                return self.lead(&one, Storage::Nowhere, Stamps::default(), self.since(), &answer);
+            }
+            let mut budget = Budget::new(link.config.command_timeout);
+            match self.pull(&one, since, &shards, &mut budget, &answer).await {
+                Ok(Ok(misses)) => self.lease(misses, &shards, budget, &answer).await,
+                Ok(Err(left)) => {
+                    let left = self.answer_from_memory(left, &answer);
+                    self.load_without_redis(left, &answer);
+                }
+                Err((one, fault)) if shards.is_many() => self.unreached(one, &fault, &shards, &answer),
+                Err((one, fault)) => {
+                    self.redis_failed(&shards, &fault);
+                    let left = self.answer_from_memory(vec![one], &answer);
+                    self.load_without_redis(left, &answer);
+                }
+            }
+        })
+    }
+
+    /// Reads it when its turn has come, and answers with it; returns as `sort_entries`.
+    async fn pull(
+        self: &Arc<Self>,
+        one: &Pending,
+        since: Since,
+        shards: &Arc<Shards>,
+        budget: &mut Budget,
+        answer: &Answer,
+    ) -> Result<Result<Vec<Pending>, Vec<Pending>>, (Pending, Fault)> {
+        let lost = |fault| (one.clone(), fault);
+        let home = shards.of(one.name);
+        let home = home.ok_or_else(|| lost(Fault::Disconnected("its master is lost".into())))?;
+        let _turn = home
+            .data
+            .turn(budget)
+            .await
+            .ok_or_else(|| lost(Fault::Refused("busy".into())))?;
+        let asked = self.unless_silent(self.assemble(one, shards, budget)).await;
+        let bytes = asked.map_err(lost)?;
+        // Checking and copying megabytes is nothing for the thread that everybody's replies come through.
+        let (engine, runtime) = (Arc::clone(self), self.runtime.clone());
+        let (read, shards, answer, mut budget) = (one.clone(), Arc::clone(shards), Arc::clone(answer), *budget);
+        let sorted = self.runtime.spawn_blocking(move || {
+            let answers = Answers::from(vec![Value::BulkString(bytes)]);
+            runtime.block_on(engine.sort_entries(vec![read], answers, since, &shards, &mut budget, &answer))
+        });
+        Ok(sorted.await.unwrap_or_else(|_| Err(vec![one.clone()])))
+    }
+
+    /// An entry, all of it from one time.
+    async fn assemble(&self, one: &Pending, shards: &Arc<Shards>, budget: &mut Budget) -> Result<Vec<u8>, Fault> {
+        let mut bytes = Vec::new();
+        for _ in 0..BEGINNINGS {
+            bytes = self.piece(one, 0, chunk::FIRST, shards, budget).await?;
+            let size = match chunk::whole_of(&bytes) {
+                Some(size) if size <= self.max_entry() => size,
+                // It is another one by now.
+                _ => return Ok(bytes),
+            };
+            // One byte more than there may be: something that is longer than it says is no entry.
+            let end = size + 1;
+            bytes.reserve_exact(end - bytes.len());
+            while bytes.len() < end {
+                let wanted = chunk::PIECE.min(end - bytes.len());
+                let piece = self.piece(one, bytes.len(), wanted, shards, budget).await?;
+                bytes.extend_from_slice(&piece);
+                if piece.len() < wanted {
+                    break;
+                }
+            }
+            if Envelope::decode(&bytes).is_ok() {
+                break;
+            }
+        }
+        Ok(bytes)
+    }
+
+    async fn piece(
+        &self,
+        one: &Pending,
+        from: usize,
+        len: usize,
+        shards: &Arc<Shards>,
+        budget: &mut Budget,
+    ) -> Result<Vec<u8>, Fault> {
+        let mut pipeline = redis::pipe();
+        pipeline.add_command(chunk::range(&self.keys.entry(one.name), from, len));
+        let replies = shards.all(one.name, &pipeline, budget).await?;
+        Ok(replies.first().and_then(bytes_of).unwrap_or_default().to_vec())
+    }
+}
