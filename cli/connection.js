@@ -49,12 +49,7 @@ function target(values) {
 }
 
 /** The native part, loaded at first use: `--help` works without it. */
-function openAdmin({ redis, namespace }, { ofCluster = false } = {}) {
-  if (redis.nodes !== null && !ofCluster) {
-    throw new Failure(
-      'entries of a cluster cannot be looked at yet: of the commands, doctor and invalidate know clusters',
-    )
-  }
+function openAdmin({ redis, namespace }) {
   const { Admin } = require('../lib/native.js')
   const { nativeRedis } = require('../lib/options/native.js')
   return new Admin(nativeRedis(redis), namespace)

@@ -52,13 +52,13 @@ async function run(words, values) {
   noWords('doctor', words)
   const where = target(values)
   if (values.acl === true) {
-    process.stdout.write(`${openAdmin(where, { ofCluster: true }).setUser(values['read-only'] === true)}\n`)
+    process.stdout.write(`${openAdmin(where).setUser(values['read-only'] === true)}\n`)
     process.stderr.write('tidecache: add a password to it, as >password\n')
     return 0
   }
   const status = new Status(process.stderr, 300)
   const timer = setInterval(() => status.show('asking …'), 100)
-  const facts = await ask(openAdmin(where, { ofCluster: true }).probe()).finally(() => {
+  const facts = await ask(openAdmin(where).probe()).finally(() => {
     clearInterval(timer)
     status.clear()
   })

@@ -1,6 +1,6 @@
 //! `get` and `inspect`: one entry, whole, with everything that decides about it.
 
-use redis::Value;
+use redis::{Cmd, Value};
 use serde_json::{json, Value as Json};
 
 use super::dependency::Dependency;
@@ -26,8 +26,8 @@ struct Candidate<'a> {
 }
 
 impl Candidate<'_> {
-    fn is_served(&self, judge: &Judge, now: u64) -> bool {
-        let state = |entry| state(entry, self.key, judge, now);
+    fn is_served(&self, judge: &Judge, visit: &Visit) -> bool {
+        let state = |entry| state(entry, self.key, judge, visit);
         self.entry
             .as_ref()
             .is_ok_and(|entry| !matches!(state(entry), "invalid" | "expired"))
@@ -39,19 +39,18 @@ impl Candidate<'_> {
 /// # Errors
 /// When Redis does not answer, or refuses.
 pub async fn find(stored: &[String], visit: &Visit) -> Result<Found, Fault> {
-    let mut pipeline = redis::pipe();
-    for key in stored {
-        pipeline.cmd("GET").arg(visit.keys.entry(visit.namespace.key(key)));
-    }
-    let replies = visit.all(&pipeline).await?;
+    let get = |key: &String| {
+        let name = visit.namespace.key(key);
+        (name, Cmd::get(visit.keys.entry(name)))
+    };
+    let replies = visit.all(&stored.iter().map(get).collect::<Vec<_>>()).await?;
     let candidates: Vec<_> = stored.iter().zip(&replies).filter_map(candidate).collect();
-    let mut judge = Judge::new(visit.namespace.clone(), visit.reign);
+    let mut judge = Judge::new(visit.namespace.clone());
     let whole: Vec<_> = candidates.iter().filter_map(|one| one.entry.as_ref().ok()).collect();
     judge.learn(&whole, visit).await?;
-    let now = visit.now();
-    let served = candidates.iter().find(|one| one.is_served(&judge, now));
+    let served = candidates.iter().find(|one| one.is_served(&judge, visit));
     if let Some(found) = served.or(candidates.first()) {
-        return report(found, &mut judge, now, visit).await;
+        return report(found, &mut judge, visit).await;
     }
     let mut report = surroundings(&stored[0], &[], &mut judge, visit).await?;
     report["found"] = json!(false);
@@ -67,11 +66,10 @@ fn candidate<'a>((key, reply): (&'a String, &'a Value)) -> Option<Candidate<'a>>
 async fn report(
     Candidate { key, bytes, entry }: &Candidate<'_>,
     judge: &mut Judge,
-    now: u64,
     visit: &Visit,
 ) -> Result<Found, Fault> {
     // Judged by what was learnt for it, before more is asked.
-    let described = entry.as_ref().map(|entry| describe(entry, key, judge, now));
+    let described = entry.as_ref().map(|entry| describe(entry, key, judge, visit));
     let tags = entry
         .as_ref()
         .map_or_else(|_| Vec::new(), |entry| tag_names(entry.names));
@@ -94,26 +92,28 @@ async fn surroundings(key: &str, tags: &[&str], judge: &mut Judge, visit: &Visit
     Ok(json!({
         "place": place(key),
         "lease": lease(key, visit).await?,
-        "settling": wait.map(|wait| wait.told(visit.now())),
+        "settling": wait.map(|wait| wait.told(visit.now(visit.namespace.key(key)))),
     }))
 }
 
-fn state(entry: &Envelope<'_>, asked: &str, judge: &Judge, now: u64) -> &'static str {
+fn state(entry: &Envelope<'_>, asked: &str, judge: &Judge, visit: &Visit) -> &'static str {
     if entry.key == asked {
-        judge.judge(entry, now).state()
+        let now = visit.now(visit.namespace.key(asked));
+        judge.judge(entry, now, visit).state()
     } else {
         "invalid"
     }
 }
 
-fn describe(entry: &Envelope<'_>, asked: &str, judge: &Judge, now: u64) -> Json {
-    let verdict = judge.judge(entry, now);
+fn describe(entry: &Envelope<'_>, asked: &str, judge: &Judge, visit: &Visit) -> Json {
+    let now = visit.now(visit.namespace.key(asked));
+    let verdict = judge.judge(entry, now, visit);
     let tags: Vec<&str> = tag_names(entry.names)
         .into_iter()
         .map(|tag| Path::of(tag).key)
         .collect();
     json!({
-        "state": state(entry, asked, judge, now),
+        "state": if entry.key == asked { verdict.state() } else { "invalid" },
         "isItsKey": entry.key == asked,
         "isOfThisReign": verdict.is_of_this_reign,
         "markedStale": entry.marked_stale,
@@ -132,17 +132,18 @@ fn describe(entry: &Envelope<'_>, asked: &str, judge: &Judge, now: u64) -> Json 
 
 /// Until when Redis keeps it, ms; -1: forever.
 async fn expiry(key: &str, visit: &Visit) -> Result<Option<i64>, Fault> {
-    let mut pipeline = redis::pipe();
-    pipeline.cmd("PTTL").arg(visit.keys.entry(visit.namespace.key(key)));
-    Ok(visit.all(&pipeline).await?.first().and_then(facts::number))
+    let name = visit.namespace.key(key);
+    let replies = visit.all(&[(name, Cmd::pttl(visit.keys.entry(name)))]).await?;
+    Ok(replies.first().and_then(facts::number))
 }
 
 /// Who loads it: `{ kind: none | held | failed, left }`.
 async fn lease(key: &str, visit: &Visit) -> Result<Json, Fault> {
-    let name = visit.keys.lease(visit.namespace.key(key));
-    let mut pipeline = redis::pipe();
-    pipeline.cmd("GET").arg(&name).cmd("PTTL").arg(&name);
-    let replies = visit.all(&pipeline).await?;
+    let name = visit.namespace.key(key);
+    let lease = visit.keys.lease(name);
+    let replies = visit
+        .all(&[(name, Cmd::get(&lease)), (name, Cmd::pttl(&lease))])
+        .await?;
     Ok(match facts::bytes(&replies[0]) {
         None => json!({ "kind": "none" }),
         Some(token) => json!({ "kind": kind(token), "left": left(&replies[1]) }),

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use redis::Cmd;
 use serde_json::{json, Value as Json};
 
 use super::dependency::{Dependency, Label, Match, Wait};
 use super::facts;
 use super::visit::Visit;
 use crate::engine::rules::fetched;
-use crate::envelope::{tag_names, Envelope, Reign, Stamp};
+use crate::envelope::{tag_names, Envelope, Stamp};
 use crate::freshness::{freshness, Freshness, Lifetimes};
 use crate::glob::Glob;
 use crate::key::{HashedMap, Mode, NameHash, Namespace};
@@ -24,7 +25,6 @@ const BELIEVED: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Judge {
     namespace: Namespace,
-    reign: Reign,
     versions: HashedMap<NameHash, Option<Kept>>,
     /// When the oldest of them was asked for.
     asked: Instant,
@@ -61,10 +61,9 @@ impl Verdict {
 
 impl Judge {
     #[must_use]
-    pub fn new(namespace: Namespace, reign: Reign) -> Self {
+    pub fn new(namespace: Namespace) -> Self {
         Self {
             namespace,
-            reign,
             versions: HashedMap::default(),
             asked: Instant::now(),
             rules: RuleCopy::default(),
@@ -90,13 +89,11 @@ impl Judge {
     async fn ask(&mut self, mut names: Vec<NameHash>, visit: &Visit) -> Result<(), Fault> {
         names.sort_unstable();
         names.dedup();
-        let mut pipeline = redis::pipe();
-        for name in &names {
-            pipeline.cmd("GET").arg(visit.keys.versions(*name));
-        }
-        let replies = visit.all(&pipeline).await?;
+        let get = |name: &NameHash| (*name, Cmd::get(visit.keys.versions(*name)));
+        let replies = visit.all(&names.iter().map(get).collect::<Vec<_>>()).await?;
         for (name, reply) in names.into_iter().zip(replies) {
-            let kept = facts::bytes(&reply).and_then(|bytes| parse_version(bytes, self.reign));
+            let read = |bytes| parse_version(bytes, visit.reign(name)?);
+            let kept = facts::bytes(&reply).and_then(read);
             self.versions.insert(name, kept);
         }
         self.learn_rules(visit).await
@@ -117,7 +114,7 @@ impl Judge {
             let until = self.kept(name)?.until;
             Some(Wait { label, until })
         });
-        let now = visit.now() * 1_000;
+        let now = visit.now(self.namespace.key(stored)) * 1_000;
         let patterns = self.rules.waits.after(now).into_iter();
         let by_pattern = patterns.filter(|(_, rule)| is_of(rule, stored)).map(|(until, rule)| {
             let label = pattern_label(&rule);
@@ -141,19 +138,18 @@ impl Judge {
             return Ok(());
         };
         let after = self.rules.fetch_after(0, latest);
-        let key = visit.keys.rules(self.namespace.whole());
-        let mut pipeline = redis::pipe();
-        let range = pipeline.cmd("ZRANGEBYSCORE").arg(&key).arg(format!("({after}"));
+        let home = self.namespace.whole();
+        let key = visit.keys.rules(home);
+        let range = Cmd::zrangebyscore_withscores(&key, format!("({after}"), "+inf");
         // The floor after the rules: what is trimmed between the two falls.
-        range.arg("+inf").arg("WITHSCORES").cmd("ZSCORE").arg(&key).arg("floor");
-        let replies = visit.all(&pipeline).await?;
+        let replies = visit.all(&[(home, range), (home, Cmd::zscore(&key, "floor"))]).await?;
         self.rules.merge(fetched(after, &replies)?, latest);
         Ok(())
     }
 
-    /// Judges an entry whose versions were learnt, at a time of the server's clock (ms).
+    /// Judges an entry whose versions were learnt, at a time of its server's clock (ms).
     #[must_use]
-    pub fn judge(&self, entry: &Envelope<'_>, now: u64) -> Verdict {
+    pub fn judge(&self, entry: &Envelope<'_>, now: u64, visit: &Visit) -> Verdict {
         let labels = self.labels(entry.key, &tag_names(entry.names));
         let dependency = |stamp: &Stamp| Dependency {
             label: labels.get(&stamp.name).cloned().unwrap_or(Label::Unknown),
@@ -164,7 +160,7 @@ impl Judge {
         let staled = dependencies.iter().any(|d| matches!(d.matches, Match::Staled(_)));
         Verdict {
             freshness: freshness(&lifetimes(entry), None, entry.marked_stale || staled, now),
-            is_of_this_reign: entry.reign == self.reign,
+            is_of_this_reign: visit.reign(self.namespace.key(entry.key)) == Some(entry.reign),
             dependencies,
         }
     }

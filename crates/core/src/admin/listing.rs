@@ -31,9 +31,10 @@ pub struct Listing {
     /// The views to look in, as in stored keys; `None`: all of them.
     views: Option<String>,
     judge: Judge,
-    /// `None`: the walk has ended.
-    cursor: Option<String>,
-    names: Vec<String>,
+    /// The master that is walked, and where; `None`: the walk has ended.
+    cursor: Option<(usize, String)>,
+    /// All of one master.
+    names: (usize, Vec<String>),
     page: usize,
     /// SCAN may tell a name twice.
     seen: HashSet<u64>,
@@ -50,9 +51,9 @@ impl Listing {
         Ok(Self {
             glob,
             views,
-            judge: Judge::new(visit.namespace.clone(), visit.reign),
-            cursor: Some("0".to_owned()),
-            names: Vec::new(),
+            judge: Judge::new(visit.namespace.clone()),
+            cursor: Some(beginning(0)),
+            names: (0, Vec::new()),
             page: FIRST_PAGE,
             seen: HashSet::new(),
             scanned: 0,
@@ -82,57 +83,65 @@ impl Listing {
     }
 
     fn is_done(&self) -> bool {
-        self.cursor.is_none() && self.names.is_empty()
+        self.cursor.is_none() && self.names.1.is_empty()
     }
 
     /// Reads the heads of the names at hand, and the next names with them.
     async fn turn(&mut self, visit: &Visit) -> Result<Vec<Value>, Fault> {
-        let names = std::mem::take(&mut self.names);
+        if self.total.is_none() {
+            self.total = Some(size(visit).await?);
+        }
+        let (master, names) = std::mem::take(&mut self.names);
         let mut pipeline = redis::pipe();
         for name in &names {
             pipeline.cmd("GETRANGE").arg(name).arg(0).arg(HEAD - 1);
         }
-        if let Some(cursor) = &self.cursor {
-            pipeline.cmd("SCAN").arg(cursor).arg("MATCH");
-            pipeline.arg(visit.keys.entries()).arg("COUNT").arg(self.page);
+        let asked = async {
+            let heads = visit.send_to(master, &pipeline).await?;
+            // A name of another type, or one that has gone, is no entry; a right that is missing is missing for all.
+            let denied = |reply: &Value| facts::error(reply).is_some_and(|error| error.starts_with("NOPERM"));
+            if let Some(fault) = heads.iter().find(|reply| denied(reply)).and_then(fault_of) {
+                return Err(fault);
+            }
+            complete(&names, heads, master, visit).await
+        };
+        let (heads, page) = futures_util::future::try_join(asked, self.page(visit)).await?;
+        if let Some(page) = page {
+            self.take_page(page, visit)?;
         }
-        if self.total.is_none() {
-            pipeline.cmd("DBSIZE");
-        }
-        let mut replies = visit.send(&pipeline).await?;
-        if self.total.is_none() {
-            // Only for the progress: refused, it is not known.
-            self.total = Some(replies.pop().as_ref().and_then(facts::number).unwrap_or(-1));
-        }
-        if self.cursor.is_some() {
-            let page = replies.pop().unwrap_or(Value::Nil);
-            self.take_page(page)?;
-        }
-        // A name of another type, or one that has gone, is no entry; a right that is missing is missing for all.
-        let denied = |reply: &Value| facts::error(reply).is_some_and(|error| error.starts_with("NOPERM"));
-        if let Some(fault) = replies.iter().find(|reply| denied(reply)).and_then(fault_of) {
-            return Err(fault);
-        }
-        complete(&names, replies, visit).await
+        Ok(heads)
     }
 
-    fn take_page(&mut self, page: Value) -> Result<(), Fault> {
+    async fn page(&self, visit: &Visit) -> Result<Option<Value>, Fault> {
+        let Some((master, cursor)) = &self.cursor else {
+            return Ok(None);
+        };
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("SCAN").arg(cursor).arg("MATCH");
+        pipeline.arg(visit.keys.entries()).arg("COUNT").arg(self.page);
+        Ok(visit.send_to(*master, &pipeline).await?.pop())
+    }
+
+    fn take_page(&mut self, page: Value, visit: &Visit) -> Result<(), Fault> {
         if let Some(fault) = fault_of(&page) {
             return Err(fault);
         }
-        let Value::Array(parts) = page else {
+        let (Value::Array(parts), Some((master, _))) = (page, self.cursor.take()) else {
             return Err(Fault::Refused("SCAN answers no page".into()));
         };
-        self.cursor = parts.first().and_then(facts::text).filter(|cursor| cursor != "0");
-        let names = match parts.get(1) {
+        let next = parts.first().and_then(facts::text).filter(|cursor| cursor != "0");
+        self.cursor = match next {
+            Some(cursor) => Some((master, cursor)),
+            None => Some(master + 1).filter(|next| *next < visit.masters()).map(beginning),
+        };
+        let mut names: Vec<String> = match parts.get(1) {
             Some(Value::Array(names)) => names.iter().filter_map(facts::text).collect(),
             _ => Vec::new(),
         };
+        names.retain(|name| self.seen.insert(xxhash_rust::xxh3::xxh3_64(name.as_bytes())));
         self.scanned += self.page as u64;
         self.page = PAGE;
-        self.names = names;
-        self.names
-            .retain(|name| self.seen.insert(xxhash_rust::xxh3::xxh3_64(name.as_bytes())));
+        self.names = (master, names);
         Ok(())
     }
 
@@ -150,8 +159,7 @@ impl Listing {
         }
         let heads: Vec<&Envelope<'_>> = entries.iter().map(|(entry, _)| entry).collect();
         self.judge.learn(&heads, visit).await?;
-        let now = visit.now();
-        let row = |(entry, size): &(Envelope<'_>, usize)| row(entry, *size, &self.judge, now);
+        let row = |(entry, size): &(Envelope<'_>, usize)| row(entry, *size, &self.judge, visit);
         Ok(entries.iter().map(row).collect())
     }
 
@@ -181,8 +189,19 @@ fn shown(path: &Path<'_>) -> String {
     format!("{}/{}", views.trim_start_matches('/'), path.key)
 }
 
+fn beginning(master: usize) -> (usize, String) {
+    (master, "0".to_owned())
+}
+
+/// How many keys there are, only for the progress: refused, it is not known.
+async fn size(visit: &Visit) -> Result<i64, Fault> {
+    let sizes = visit.send_to_all(redis::pipe().cmd("DBSIZE")).await?;
+    let known: Option<Vec<i64>> = sizes.iter().map(|size| size.first().and_then(facts::number)).collect();
+    Ok(known.map_or(-1, |sizes| sizes.iter().sum()))
+}
+
 /// Asks again for heads that were longer than expected.
-async fn complete(names: &[String], mut heads: Vec<Value>, visit: &Visit) -> Result<Vec<Value>, Fault> {
+async fn complete(names: &[String], mut heads: Vec<Value>, master: usize, visit: &Visit) -> Result<Vec<Value>, Fault> {
     let mut pipeline = redis::pipe();
     let mut short = Vec::new();
     for (n, head) in heads.iter().enumerate() {
@@ -193,14 +212,15 @@ async fn complete(names: &[String], mut heads: Vec<Value>, visit: &Visit) -> Res
             short.push(n);
         }
     }
-    for (n, head) in short.into_iter().zip(visit.send(&pipeline).await?) {
+    for (n, head) in short.into_iter().zip(visit.send_to(master, &pipeline).await?) {
         heads[n] = head;
     }
     Ok(heads)
 }
 
-fn row(entry: &Envelope<'_>, size: usize, judge: &Judge, now: u64) -> Json {
-    let verdict = judge.judge(entry, now);
+fn row(entry: &Envelope<'_>, size: usize, judge: &Judge, visit: &Visit) -> Json {
+    let now = visit.now(visit.namespace.key(entry.key));
+    let verdict = judge.judge(entry, now, visit);
     let mut row = place(entry.key);
     let fresh_until = entry.created.saturating_add(entry.policy.ttl);
     row["age"] = json!(now.saturating_sub(entry.created));

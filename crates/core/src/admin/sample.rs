@@ -25,7 +25,8 @@ const REMEMBERED: f64 = 512.0;
 
 #[derive(Debug, Default)]
 pub struct Sampler {
-    cursor: Option<String>,
+    /// The master that is walked, and where.
+    cursor: (usize, String),
     walk: Walk,
     /// The walk before this one, whole.
     last: Option<Walk>,
@@ -33,10 +34,11 @@ pub struct Sampler {
     own: Own,
 }
 
-/// Commands of one look: what `top` itself asks is no news of the server. The same pipeline of INFO, TIME and DBSIZE
-/// comes with each.
+/// Commands of one look: what `top` itself asks is no news of the servers. The same pipeline of INFO, TIME and DBSIZE
+/// goes to each.
 #[derive(Clone, Copy, Debug, Default)]
 struct Own {
+    masters: usize,
     scans: usize,
     sized: usize,
 }
@@ -62,7 +64,8 @@ impl Sampler {
     /// # Errors
     /// When Redis does not answer, or refuses.
     pub async fn sample(&mut self, visit: &Visit) -> Result<Json, Fault> {
-        let mut report = server(visit).await?;
+        self.own.masters = visit.masters();
+        let mut report = servers(visit).await?;
         let walked = self.walk(visit).await?;
         self.weigh(&walked, visit).await?;
         report["namespace"] = self.told();
@@ -71,23 +74,28 @@ impl Sampler {
     }
 
     /// Walks some pages; names of ours that were met.
-    async fn walk(&mut self, visit: &Visit) -> Result<Vec<String>, Fault> {
+    async fn walk(&mut self, visit: &Visit) -> Result<Vec<(usize, String)>, Fault> {
         let began = Instant::now();
         let mut ours = Vec::new();
         self.own.scans = 0;
         for _ in 0..PAGES {
             self.own.scans += 1;
+            let (master, cursor) = &self.cursor;
+            let from = if cursor.is_empty() { "0" } else { cursor };
             let mut pipeline = redis::pipe();
-            pipeline.cmd("SCAN").arg(self.cursor.as_deref().unwrap_or("0"));
-            pipeline.arg("COUNT").arg(PAGE);
-            let reply = visit.send(&pipeline).await?.pop().unwrap_or(Value::Nil);
+            pipeline.cmd("SCAN").arg(from).arg("COUNT").arg(PAGE);
+            let reply = visit.send_to(*master, &pipeline).await?.pop().unwrap_or(Value::Nil);
             if let Some(fault) = fault_of(&reply) {
                 return Err(fault);
             }
             let (cursor, names) = page(reply);
-            self.walk.note(names, visit, &mut ours);
-            self.cursor = cursor;
-            if self.cursor.is_none() {
+            let met = self.walk.note(names, visit);
+            ours.extend(met.into_iter().map(|name| (*master, name)));
+            self.cursor = match cursor {
+                Some(cursor) => (*master, cursor),
+                None => ((master + 1) % visit.masters(), String::new()),
+            };
+            if self.cursor == <(usize, String)>::default() {
                 self.walk.is_whole = true;
                 self.last = Some(std::mem::take(&mut self.walk));
                 break;
@@ -99,17 +107,19 @@ impl Sampler {
         Ok(ours)
     }
 
-    async fn weigh(&mut self, ours: &[String], visit: &Visit) -> Result<(), Fault> {
-        let mut pipeline = redis::pipe();
+    async fn weigh(&mut self, ours: &[(usize, String)], visit: &Visit) -> Result<(), Fault> {
         let step = (ours.len() / SIZED).max(1);
-        for name in ours.iter().step_by(step).take(SIZED) {
-            pipeline.cmd("MEMORY").arg("USAGE").arg(name);
+        let mut pipelines = vec![redis::pipe(); visit.masters()];
+        for (master, name) in ours.iter().step_by(step).take(SIZED) {
+            pipelines[*master].cmd("MEMORY").arg("USAGE").arg(name);
         }
-        self.own.sized = pipeline.len();
-        // One that is refused, or has gone meanwhile, tells nothing.
-        for reply in visit.send(&pipeline).await? {
-            if let Value::Int(size) = reply {
-                self.sizes.add(size as f64);
+        self.own.sized = pipelines.iter().map(redis::Pipeline::len).sum();
+        for (master, pipeline) in pipelines.iter().enumerate().filter(|(_, asked)| !asked.is_empty()) {
+            // One that is refused, or has gone meanwhile, tells nothing.
+            for reply in visit.send_to(master, pipeline).await? {
+                if let Value::Int(size) = reply {
+                    self.sizes.add(size as f64);
+                }
             }
         }
         Ok(())
@@ -134,13 +144,21 @@ impl Sampler {
 
 impl Own {
     fn told(self) -> Json {
-        json!({ "info": SECTIONS.len(), "time": 1, "dbsize": 1, "scan": self.scans, "memory|usage": self.sized })
+        json!({
+            "info": SECTIONS.len() * self.masters,
+            "time": self.masters,
+            "dbsize": self.masters,
+            "scan": self.scans,
+            "memory|usage": self.sized,
+        })
     }
 }
 
 impl Walk {
-    fn note(&mut self, names: Vec<String>, visit: &Visit, ours: &mut Vec<String>) {
+    /// Those that are ours.
+    fn note(&mut self, names: Vec<String>, visit: &Visit) -> Vec<String> {
         self.keys += names.len() as u64;
+        let mut ours = Vec::new();
         let whole = visit.keys.versions(visit.namespace.whole());
         for name in names {
             match visit.keys.kind_of(&name) {
@@ -153,6 +171,7 @@ impl Walk {
             }
             ours.push(name);
         }
+        ours
     }
 }
 
@@ -180,21 +199,51 @@ fn page(reply: Value) -> (Option<String>, Vec<String>) {
     (cursor, names)
 }
 
-/// Counters of the server since its start, and its state.
-async fn server(visit: &Visit) -> Result<Json, Fault> {
+/// Counters of the servers since their start, and their state: of several all together.
+async fn servers(visit: &Visit) -> Result<Json, Fault> {
     let mut pipeline = redis::pipe();
     for section in SECTIONS {
         pipeline.cmd("INFO").arg(section);
     }
     pipeline.cmd("TIME").cmd("DBSIZE");
-    let replies = visit.send(&pipeline).await?;
-    if let Some(fault) = replies.iter().find_map(fault_of) {
-        return Err(fault);
+    let mut told = Vec::new();
+    for replies in visit.send_to_all(&pipeline).await? {
+        if let Some(fault) = replies.iter().find_map(fault_of) {
+            return Err(fault);
+        }
+        told.push(server(&replies));
     }
+    Ok(told.into_iter().reduce(together).unwrap_or_default())
+}
+
+/// Sums, but for what is no count: of that the first counts.
+fn together(one: Json, other: Json) -> Json {
+    match (one, other) {
+        (Json::Object(mut sum), Json::Object(more)) => {
+            for (name, value) in more {
+                let known = sum.remove(&name).unwrap_or_default();
+                let is_count = !["time", "version", "uptime"].contains(&name.as_str());
+                let value = match (known, is_count) {
+                    (Json::Null, _) => value,
+                    (known, false) => known,
+                    (known, true) => together(known, value),
+                };
+                sum.insert(name, value);
+            }
+            Json::Object(sum)
+        }
+        (one, other) => match (one.as_u64(), other.as_u64()) {
+            (Some(a), Some(b)) => json!(a + b),
+            _ => one,
+        },
+    }
+}
+
+fn server(replies: &[Value]) -> Json {
     let info = Info::of(&replies[..SECTIONS.len()]);
     let number = |name| info.number(name);
     let commands: Map<String, Json> = info.fields().filter_map(calls).collect();
-    Ok(json!({
+    json!({
         "time": facts::time(&replies[SECTIONS.len()]),
         "version": info.get("valkey_version").or(info.get("redis_version")),
         "uptime": number("uptime_in_seconds"),
@@ -209,7 +258,7 @@ async fn server(visit: &Visit) -> Result<Json, Fault> {
         "expired": number("expired_keys"),
         "keys": facts::number(&replies[SECTIONS.len() + 1]),
         "commands": commands,
-    }))
+    })
 }
 
 /// `cmdstat_get:calls=12,usec=…`; a subcommand is named with a bar.
