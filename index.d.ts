@@ -515,6 +515,24 @@ export interface Metrics {
     fenced: number
   }
   invalidations: { applied: number; queued: number; received: number }
+  /**
+   * About once a second a memory hit is held against Redis afterwards, off the path of reads. 0 `violations` of 0 `checked` prove
+   * nothing.
+   */
+  coherence: {
+    /** Hits that could be compared: Redis had the entry, and all that it is judged by. */
+    checked: number
+    /**
+     * Entries that memory still served when `maxUnverified` had passed since Redis showed them invalidated or replaced. 0, unless
+     * invalidations are lost on their way, or somebody else writes to the keys of the namespace. Dropped when found, with a warning.
+     */
+    violations: number
+    /**
+     * The same where eviction, a refresh by a caller with a shorter `ttl`, or an invalidation that ran late explains it: none of them ends
+     * what is in memory. Dropped all the same.
+     */
+    unclear: number
+  }
   latency: { memory: Percentiles; redis: Percentiles; load: Percentiles }
 }
 

@@ -53,6 +53,7 @@ const SHAPE = {
     fenced: 'number',
   },
   invalidations: { applied: 'number', queued: 'number', received: 'number' },
+  coherence: { checked: 'number', violations: 'number', unclear: 'number' },
   latency: { memory: latency, redis: latency, load: latency },
 }
 

@@ -19,6 +19,8 @@ const states = (all, now) => all.map((state) => [{ state }, state === now ? 1 : 
 /** Left out when there is no Redis: that it is not up would be an alarm. */
 const ofRedis = (samples) => (report) => (report.redis.enabled ? samples(report.redis) : [])
 
+const ofCoherence = (samples) => (report) => (report.redis.enabled ? samples(report.coherence) : [])
+
 const counter = (name, unit, help, samples) => ({ type: 'counter', name, unit, help, samples })
 const gauge = (name, unit, help, samples) => ({ type: 'gauge', name, unit, help, samples })
 
@@ -55,6 +57,24 @@ const OF_ENGINE = [
   ),
   counter('invalidations.received', '{invalidation}', 'Invalidations made by other processes.', (report) =>
     one(report.invalidations.received),
+  ),
+  counter(
+    'coherence.checks',
+    '{check}',
+    'Memory hits that were held against Redis afterwards.',
+    ofCoherence(({ checked }) => one(checked)),
+  ),
+  counter(
+    'coherence.violations',
+    '{check}',
+    'Those of the checks that found an entry served past the bound of an invalidation.',
+    ofCoherence(({ violations }) => one(violations)),
+  ),
+  counter(
+    'coherence.unclear',
+    '{check}',
+    'Those of the checks in which eviction or a refresh explains the difference as well.',
+    ofCoherence(({ unclear }) => one(unclear)),
   ),
   counter('evictions', '{entry}', 'Entries that left memory for others.', ({ memory }) => one(memory.evictions)),
   gauge('memory.entries', '{entry}', 'Entries in memory.', ({ memory }) => one(memory.entries)),

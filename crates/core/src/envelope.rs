@@ -20,6 +20,7 @@ const FORMAT: u8 = 2;
 const HEADER: usize = 96;
 const STAMP: usize = 40;
 const ASCII: u8 = 1;
+const REFRESH: u8 = 2;
 
 /// The token under which an entry was loaded; its identity.
 pub type EntryId = [u8; 16];
@@ -75,6 +76,8 @@ pub struct Envelope<'a> {
     pub marked_stale: bool,
     pub codec: u8,
     pub ascii: bool,
+    /// It was stored in the place of one that had become too old: not after an invalidation.
+    pub is_refresh: bool,
     pub id: EntryId,
     pub reign: Reign,
     /// When it was stored, ms of Redis's clock.
@@ -110,7 +113,7 @@ impl Envelope<'_> {
             FORMAT,
             u8::from(self.marked_stale),
             self.codec,
-            if self.ascii { ASCII } else { 0 },
+            u8::from(self.ascii) * ASCII + u8::from(self.is_refresh) * REFRESH,
         ]);
         out.extend_from_slice(&(self.stamps.len() as u16).to_le_bytes());
         out.extend_from_slice(&self.id);
@@ -194,6 +197,7 @@ impl<'a> Envelope<'a> {
             marked_stale: bytes[3] != 0,
             codec: bytes[4],
             ascii: bytes[5] & ASCII != 0,
+            is_refresh: bytes[5] & REFRESH != 0,
             id: array(bytes, 8),
             reign: word(24),
             created: word(32),
@@ -301,6 +305,7 @@ mod tests {
             marked_stale: false,
             codec: 1,
             ascii: true,
+            is_refresh: true,
             id: *b"0123456789abcdef",
             reign: 7,
             created: 1_000,
@@ -337,7 +342,7 @@ mod tests {
         assert_eq!(envelope.stamps[0].version.staled, 2);
         assert_eq!(envelope.policy.hard_ttl(), 360_000);
         assert_eq!((envelope.rules, tag_names(envelope.names)), (5, vec!["red", ""]));
-        assert!(!envelope.marked_stale);
+        assert!(!envelope.marked_stale && envelope.ascii && envelope.is_refresh);
     }
 
     #[test]

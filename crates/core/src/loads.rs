@@ -30,6 +30,14 @@ pub enum LoadKind {
     Force,
 }
 
+/// What was found in the place that its value will have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replaces {
+    Unknown,
+    /// An entry that was too old for whoever asked, but had not fallen.
+    TooOld,
+}
+
 /// Where a load's value may be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Storage {
@@ -70,6 +78,7 @@ pub struct Load {
     pub run: Run,
     /// A forced load began later: this one's value is not kept.
     pub fenced: bool,
+    pub replaces: Replaces,
     /// What it depends on beside its key: its views, its bare key, the tags that the caller declared.
     pub tags: Vec<NameHash>,
     pub stamps: Stamps,
@@ -191,6 +200,10 @@ impl Table {
             alive: new.began,
             run: new.run,
             fenced: false,
+            replaces: match new.kind {
+                LoadKind::Refresh => Replaces::TooOld,
+                LoadKind::Read | LoadKind::Force => Replaces::Unknown,
+            },
             tags: new.tags,
             stamps: Stamps::default(),
             settles: None,

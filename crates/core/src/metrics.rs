@@ -82,6 +82,10 @@ pub struct Metrics {
     pub invalidations_applied: Counter,
     pub invalidations_queued: Counter,
     pub invalidations_received: Counter,
+    /// Memory hits that were held against Redis, and what was found.
+    pub coherence_checked: Counter,
+    pub coherence_violations: Counter,
+    pub coherence_unclear: Counter,
     pub memory_latency: Histogram,
     pub redis_latency: Histogram,
     pub load_latency: Histogram,

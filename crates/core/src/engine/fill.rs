@@ -15,7 +15,7 @@ use crate::envelope::{pack_names, EntryId, Envelope, Payload, Policy, Stamp};
 use crate::epoch::Standing;
 use crate::key::{NameHash, Push};
 use crate::link::ALONE;
-use crate::loads::{LoadId, LoadKind, Run, Stamps, Storage};
+use crate::loads::{LoadId, LoadKind, Replaces, Run, Stamps, Storage};
 use crate::memory::{Entry, NewEntry};
 use crate::redis::fault::{fault_of, Fault};
 use crate::redis::script::{Script, ScriptCall};
@@ -67,6 +67,7 @@ struct Filling {
     payload: Payload,
     policy: Policy,
     fenced: bool,
+    is_refresh: bool,
 }
 
 impl Engine {
@@ -92,7 +93,7 @@ impl Engine {
                 if storage == Storage::MemoryOnly {
                     // Redis did not tell whether its source settles: no heartbeat can vouch for it.
                     filling.channel |= ALONE;
-                    self.keep_filled(&filling, Stored::Unknown, self.token());
+                    self.keep_filled(&filling, Stored::Unknown, self.id_of_our_own());
                 }
             } else {
                 self.metrics.loads_fenced.add(1);
@@ -142,7 +143,11 @@ impl Engine {
             self.bump(Push::key(filling.name));
             since = self.epochs.now();
         }
-        let id = if stored == Stored::Yes { token } else { self.token() };
+        let id = if stored == Stored::Yes {
+            token
+        } else {
+            self.id_of_our_own()
+        };
         self.keep_in_memory(filling, id, since);
     }
 
@@ -254,6 +259,7 @@ impl Engine {
             marked_stale: false,
             codec: filling.payload.codec,
             ascii: filling.payload.ascii,
+            is_refresh: filling.is_refresh,
             id: token,
             reign: filling.stamps.reign,
             created: shards.server_time(filling.name, &*self.clock),
@@ -306,6 +312,7 @@ impl Engine {
                 payload: request.payload,
                 policy: request.policy,
                 fenced: load.fenced,
+                is_refresh: load.replaces == Replaces::TooOld,
             }
         })
     }

@@ -3,7 +3,7 @@
 //! Files in the order of a call: `probe` (memory, synchronous) → `lookup` (in batches) → `read` (Redis) → `judge` (what an
 //! entry is worth) → `lease` (who may load) → `wait` (for another process) → `answer` → `hold` (renew, release) → `fill` (the
 //! value back) · `end` (no value) · `write` (set) · `invalidate` · `rules` (patterns) · `supervise` (the link's life) ·
-//! `report` (metrics, health).
+//! `spot_check` (memory against Redis) · `report` (metrics, health).
 
 mod answer;
 mod clustered;
@@ -19,6 +19,7 @@ mod probe;
 mod read;
 mod report;
 pub(crate) mod rules;
+mod spot_check;
 mod supervise;
 mod wait;
 mod write;
@@ -58,6 +59,8 @@ use crate::versions::VersionTable;
 
 /// Versions live at least this long: longer than almost every entry, and renewed with each fill.
 const SHORTEST_VERSION_LIFE: u64 = 3_600_000;
+/// Last byte of an id that no token has.
+const OURS: u8 = b'M';
 
 #[derive(Debug)]
 pub struct Engine {
@@ -93,6 +96,7 @@ pub struct Engine {
     seal: Seal,
     has_told_seal: AtomicBool,
     has_told_size: AtomicBool,
+    spot_checks: spot_check::SpotChecks,
     watchers: Watchers,
     closed: AtomicBool,
     myself: Weak<Engine>,
@@ -145,6 +149,7 @@ impl Engine {
             ),
             has_told_seal: AtomicBool::new(false),
             has_told_size: AtomicBool::new(false),
+            spot_checks: spot_check::SpotChecks::default(),
             watchers: Watchers::default(),
             closed: AtomicBool::new(false),
             myself: myself.clone(),
@@ -199,6 +204,13 @@ impl Engine {
         let count = self.tokens.fetch_add(1, SeqCst);
         token[8..15].copy_from_slice(&count.to_be_bytes()[1..]);
         token
+    }
+
+    /// The id of an entry that memory alone has, as far as is known.
+    fn id_of_our_own(&self) -> EntryId {
+        let mut id = self.token();
+        id[15] = OURS;
+        id
     }
 
     /// The link, started.
@@ -385,4 +397,9 @@ impl Drop for Engine {
 fn slots(name: NameHash, tags: &[NameHash]) -> Vec<Slot> {
     let own = [Slot::namespace(), Slot::of(name)];
     own.into_iter().chain(tags.iter().map(|tag| Slot::of(*tag))).collect()
+}
+
+/// Whether Redis has confirmed the entry of this id.
+fn is_in_redis(id: &EntryId) -> bool {
+    id[15] != OURS
 }

@@ -66,7 +66,9 @@ impl Engine {
             if let Some((entry, fresh)) = found {
                 match fresh {
                     Freshness::Fresh => {
-                        self.count_memory_hit(now);
+                        if self.count_memory_hit(now) {
+                            self.spot_check(name, &entry, now);
+                        }
                         return Probe::Fresh(entry);
                     }
                     Freshness::Stale => {
@@ -152,13 +154,14 @@ impl Engine {
         Some(is_stale)
     }
 
-    fn count_memory_hit(&self, began: Instant) {
-        let count = self.metrics.probe_hits.next();
-        // Every 64th: two looks at the clock would be a fifth of the whole hit.
-        if count.is_multiple_of(64) {
+    /// `true` for every 64th: two looks at the clock would be a fifth of the whole hit.
+    fn count_memory_hit(&self, began: Instant) -> bool {
+        let is_sampled = self.metrics.probe_hits.next().is_multiple_of(64);
+        if is_sampled {
             let taken = self.now().saturating_sub(began);
             self.metrics.memory_latency.record(taken);
         }
+        is_sampled
     }
 
     /// `get` takes the value of a load that is done but not stored yet; it waits for none.

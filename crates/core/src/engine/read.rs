@@ -12,7 +12,7 @@ use super::lookup::{Answer, Pending, Tier};
 use super::Engine;
 use crate::endpoint;
 use crate::freshness::Freshness;
-use crate::loads::LoadKind;
+use crate::loads::{LoadKind, Replaces};
 use crate::redis::fault::{fault_of, Fault};
 use crate::redis::wire::Budget;
 use crate::shards::{Answers, Shards};
@@ -177,10 +177,14 @@ impl Engine {
                     self.answer_hit(&one, entry, Tier::Redis, fresh, answer);
                     continue;
                 }
-                Verdict::Usable(entry, Freshness::Expired) => one.bad = entry.head().id.to_vec(),
-                Verdict::Usable(entry, _) => {
+                Verdict::Usable(entry, fresh) => {
                     one.bad = entry.head().id.to_vec();
-                    self.loads.with(one.id, |load| load.previous = Some(entry));
+                    self.loads.with(one.id, |load| {
+                        load.replaces = Replaces::TooOld;
+                        if fresh != Freshness::Expired {
+                            load.previous = Some(entry);
+                        }
+                    });
                 }
                 Verdict::Bad(id) => one.bad = id,
                 Verdict::Nothing => {}

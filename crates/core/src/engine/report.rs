@@ -127,6 +127,11 @@ impl Engine {
                 "queued": metrics.invalidations_queued.get(),
                 "received": metrics.invalidations_received.get(),
             },
+            "coherence": {
+                "checked": metrics.coherence_checked.get(),
+                "violations": metrics.coherence_violations.get(),
+                "unclear": metrics.coherence_unclear.get(),
+            },
             "latency": {
                 "memory": percentiles(metrics.memory_latency.percentiles()),
                 "redis": percentiles(metrics.redis_latency.percentiles()),

@@ -51,7 +51,7 @@ impl Engine {
         self.bump(Push::key(name));
         let since = self.epochs.now();
         let setting = self.setting(request, name);
-        self.keep_set(&setting, since, self.token());
+        self.keep_set(&setting, since, self.id_of_our_own());
         None
     }
 
@@ -81,7 +81,7 @@ impl Engine {
         let Some(shards) = self.trusted_shards() else {
             self.note_unreached(name);
             self.bump(own);
-            return self.keep_set(&setting, self.epochs.now(), self.token());
+            return self.keep_set(&setting, self.epochs.now(), self.id_of_our_own());
         };
         // The first operation may have waited for the channel to be armed: its effect begins here.
         setting.channel = self.channel();
@@ -100,14 +100,14 @@ impl Engine {
             // 3. FILL with the same token; refused means that a later write or invalidation won.
             Ok(stamps) if self.undisturbed(&setting) && !self.owes(&shards) => {
                 let filled = self.fill_for_set(&setting, token, stamps, &shards, &mut budget).await;
-                if filled {
-                    self.keep_set(&setting, since, token);
+                if let Some(id) = filled {
+                    self.keep_set(&setting, since, id);
                 }
             }
             Ok(_) => self.release_soon(name, token),
             Err(fault) => {
                 self.redis_failed(&shards, &fault);
-                self.keep_set(&setting, since, self.token());
+                self.keep_set(&setting, since, self.id_of_our_own());
             }
         }
     }
@@ -136,6 +136,7 @@ impl Engine {
         }
     }
 
+    /// The id to keep it under; `None`: it is not to be kept.
     async fn fill_for_set(
         &self,
         setting: &Setting,
@@ -143,7 +144,7 @@ impl Engine {
         stamps: Stamps,
         shards: &Arc<Shards>,
         budget: &mut Budget,
-    ) -> bool {
+    ) -> Option<EntryId> {
         let SetRequest {
             key, payload, policy, ..
         } = &setting.request;
@@ -151,6 +152,7 @@ impl Engine {
             marked_stale: false,
             codec: payload.codec,
             ascii: payload.ascii,
+            is_refresh: false,
             id: token,
             reign: stamps.reign,
             created: shards.server_time(setting.name, &*self.clock),
@@ -163,7 +165,7 @@ impl Engine {
         };
         if !self.may_write(key, &envelope) {
             self.release_soon(setting.name, token);
-            return true;
+            return Some(self.id_of_our_own());
         }
         let push = Push::key(setting.name);
         let call = ScriptCall::new(Script::Fill)
@@ -175,10 +177,10 @@ impl Engine {
             .number(policy.hard_ttl().max(1))
             .arg("");
         match shards.scripts(&[call], &self.journal, budget).await {
-            Ok(answers) => matches!(answers.values.first(), Some(Value::Int(1))),
+            Ok(answers) => matches!(answers.values.first(), Some(Value::Int(1))).then_some(token),
             Err(fault) => {
                 self.redis_failed(shards, &fault);
-                false
+                None
             }
         }
     }

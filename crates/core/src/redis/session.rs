@@ -128,6 +128,16 @@ impl Session {
         })
     }
 
+    /// How many keys the server has evicted since its start, if it tells.
+    pub async fn evicted_keys(&self, budget: &mut Budget) -> Option<u64> {
+        let replies = self
+            .data
+            .all(redis::pipe().cmd("INFO").arg("stats"), budget)
+            .await
+            .ok()?;
+        info_field(&text(replies.first()?)?, "evicted_keys")?.parse().ok()
+    }
+
     /// Resolves when one of the connections is gone or the session was given up.
     pub async fn ended(&self) {
         let mut ended = self.ended.clone();
