@@ -117,6 +117,29 @@ describe('exit', () => {
     assert.deepEqual([code, said], [0, ['held']])
   })
 
+  for (const [when, loader] of Object.entries({
+    'its key is looked up': '() => 1',
+    'its loader runs': 'async () => (await sleep(200), 1)',
+  })) {
+    test(`a call that is under way at close, while ${when}, is answered, and the process ends`, async (t) => {
+      const link = await useProxy(t, redis.port)
+      link.delay(60)
+      const options = JSON.stringify({ redis: link.url, namespace: freshNamespace() })
+
+      const { code, said, lingered, stderr } = await runScript(`
+        const cache = tidecache.createCache(${options})
+        await cache.ready()
+        const pending = cache.getOrSet('k', ${loader}).then((value) => value, (error) => error.code)
+        await sleep(${when.includes('loader') ? 250 : 20})
+        await cache.close()
+        say(await pending)`)
+
+      assert.equal(code, 0, stderr)
+      assert.ok([1, 'ERR_CACHE_CLOSED'].includes(said[0]), `${said}`)
+      assert.ok(lingered <= 200, `lingered ${lingered} ms`)
+    })
+  }
+
   test('process.exit() with a lease held releases it', async (t) => {
     const options = { redis: redis.url, namespace: freshNamespace() }
     const [holder, waiter] = [await usePeer(t, options), await usePeer(t, options)]

@@ -48,6 +48,7 @@ class Channel {
   #prints
   /** What wakes the core's answers up: it alone would keep a cache for ever. */
   #bell
+  #hasEnded = false
 
   constructor(options, events) {
     this.#log = new Log(options.logger, events)
@@ -191,10 +192,16 @@ class Channel {
     return this.#answer(id)
   }
 
-  /** Nothing will be asked any more. */
+  /** Nothing will be asked any more. What was asked is still answered: somebody may wait for it. */
   end() {
-    clearInterval(this.#alive)
     clearInterval(this.#renewal)
+    this.#hasEnded = true
+    this.#letGo()
+  }
+
+  #letGo() {
+    if (!this.#hasEnded || this.#waiting.size > 0) return
+    clearInterval(this.#alive)
     this.#bell.channel = undefined
   }
 
@@ -309,6 +316,7 @@ class Channel {
     this.#seats.delete(id)
     this.#answered++
     if (this.host.manualClock && this.#waiting.size === 0) this.#alive.unref()
+    if (this.#hasEnded) this.#letGo()
     resolve(answerAt(numbers, at, value))
   }
 

@@ -4,6 +4,7 @@
 // A *call* is what one caller asked: { key (as stored), loader, policy }. The core says of each what is to be done;
 // this file does it, and looks again where it came to nothing.
 
+const { CacheClosedError } = require('./errors.js')
 const { ABSENT, Flight, LOOK_AGAIN } = require('./flight.js')
 const { ANSWER, END, FLAG, PROBE } = require('./numbers.js')
 const { keyOf } = require('./path.js')
@@ -96,6 +97,8 @@ class Reads {
           isRefused ||= value === INVALID
           await this.#handle.discard(key)
         } else if (seat?.isAbsent) return this.#deliver(call, ABSENT, NOTHING, started)
+        // The core has given up what it was asked; nobody is there to be asked again.
+        else if (this.#handle.closing !== undefined) throw new CacheClosedError()
         found = this.#channel.probe(key, policy.ttlGiven, flags)
       }
     } finally {
