@@ -101,7 +101,8 @@ describe('ten seconds without Redis', { concurrency: 5 }, () => {
     )
     assert.equal(errors, 0)
     assert.ok(first.length > 2_000 && then.length > 2_000, `${first.length} and ${then.length} reads`)
-    assert.ok(p99[1] <= COMMAND + 20, `${p99[1]} ms`)
+    // What they take while all is well is not added by the outage.
+    assert.ok(p99[1] <= COMMAND + 20 + p99[0], `${p99[1]} ms, ${p99[0]} ms before`)
     // On a machine with other things to do the same reads are slower while all is well, too.
     assert.ok(p99[2] <= Math.max(1, p99[0]), `${p99[2]} ms then, ${p99[0]} ms before`)
   })
