@@ -38,7 +38,7 @@ const TARGETS = {
 const tagsOf = (key) => [`tag ${Number(key.split(' ')[1]) % 10}`]
 const fallsBy = { patterns: (key) => /^k [0-4]/.test(key) }
 
-describe('ten seconds without Redis', { concurrency: 5 }, () => {
+describe('ten seconds without Redis', { concurrency: 4 }, () => {
   for (const [kind, { keys, targets }] of Object.entries(TARGETS)) {
     test(`I6 nothing lost: invalidations of ${kind} made by two processes are applied before they read Redis again`, async (t) => {
       const redis = await useRedis(t)
@@ -77,35 +77,38 @@ describe('ten seconds without Redis', { concurrency: 5 }, () => {
       for (const peer of peers) assert.equal(oldOf(await readAll(peer, 'new')), 0)
     })
   }
+})
 
-  test('I5 Redis never hurts: 1,000 reads a second wait for the budget, three seconds at most, then for nothing', async (t) => {
-    const redis = await useRedis(t)
-    const proxy = await useProxy(t, redis.port)
-    const running = runScript(READS, { args: [proxy.url, freshNamespace()], timeout: 40_000 })
-    await eventually(() => proxy.open >= 2, 10_000)
-    await sleep(3_000)
-    const began = clock()
-    proxy.swallow()
+test('I5 Redis never hurts: 1,000 reads a second wait for the budget, three seconds at most, then for nothing', async (t) => {
+  const redis = await useRedis(t)
+  const proxy = await useProxy(t, redis.port)
+  const running = runScript(READS, { args: [proxy.url, freshNamespace()], timeout: 40_000 })
+  await eventually(() => proxy.open >= 2, 10_000)
+  await sleep(3_000)
+  const began = clock()
+  proxy.swallow()
 
-    const { said, stderr } = await running
+  const { said, stderr } = await running
 
-    assert.equal(said.length, 1, stderr)
-    const [{ samples, errors }] = said
-    const between = (from, to) => samples.filter(([at]) => at >= began + from && at < began + to).map(([, ms]) => ms)
-    const [before, first, then] = [between(-2_500, 0), between(0, 3_000), between(3_000, 6_000)]
-    const p99 = [before, first, then].map((times) => percentile(times, 0.99))
-    const slow = samples.filter(([at, ms]) => at >= began && ms > 20)
-    const lasted = Math.max(0, ...slow.map(([at]) => at - began))
-    t.diagnostic(
-      `p99 before ${p99[0].toFixed(2)} ms, in 3 s ${p99[1].toFixed(1)} ms, then ${p99[2].toFixed(3)} ms; slow for ${lasted.toFixed(0)} ms`,
-    )
-    assert.equal(errors, 0)
-    assert.ok(first.length > 2_000 && then.length > 2_000, `${first.length} and ${then.length} reads`)
-    // What they take while all is well is not added by the outage.
-    assert.ok(p99[1] <= COMMAND + 20 + p99[0], `${p99[1]} ms, ${p99[0]} ms before`)
-    // On a machine with other things to do the same reads are slower while all is well, too.
-    assert.ok(p99[2] <= Math.max(1, p99[0]), `${p99[2]} ms then, ${p99[0]} ms before`)
-  })
+  assert.equal(said.length, 1, stderr)
+  const [{ reads, controls, errors }] = said
+  const p99 = (of, from, to) => {
+    const times = of.filter(([at]) => at >= began + from && at < began + to).map(([, ms]) => ms)
+    assert.ok(times.length > 2_000, `${times.length} reads`)
+    return percentile(times, 0.99)
+  }
+  // A cache without Redis is read beside it: what it takes is the machine's doing. A wait that ends is held up by that twice: by the
+  // runtime's thread and by JavaScript's.
+  const windows = { before: [-2_500, 0], first: [0, 3_000], after: [3_000, 6_000] }
+  const added = {}
+  for (const [name, window] of Object.entries(windows)) {
+    const [own, without] = [p99(reads, ...window), p99(controls, ...window)]
+    added[name] = own - (name === 'first' ? 2 : 1) * without
+    t.diagnostic(`${name}: p99 ${own.toFixed(2)} ms, without Redis ${without.toFixed(2)} ms`)
+  }
+  assert.equal(errors, 0)
+  assert.ok(added.first <= COMMAND + 20, `${added.first} ms`)
+  assert.ok(added.after <= 1, `${added.after} ms`)
 })
 
 /** Invalidates over the time of an outage; gives the receipts. */
@@ -138,12 +141,13 @@ const [redis, namespace] = process.argv.slice(1)
 const cache = tidecache.createCache({ redis, namespace, logger: { warn() {} } })
 await cache.ready()
 const now = () => Number(process.hrtime.bigint()) / 1e6
-const samples = []
+const control = tidecache.createCache({ redis: false, namespace })
+const [reads, controls] = [[], []]
 let errors = 0
-const read = async (key) => {
+const read = async (of, samples, key) => {
   const began = now()
   try {
-    await cache.getOrSet(key, () => key, { ttl: '1h' })
+    await of.getOrSet(key, () => key, { ttl: '1h' })
   } catch {
     errors++
   }
@@ -153,10 +157,13 @@ const until = now() + 11_000
 const all = []
 let due = now()
 for (let n = 0; now() < until; ) {
-  for (; due <= now(); due += 1, n++) all.push(read(n % 2 ? 'hot ' + (n % 200) : 'cold ' + n))
+  for (; due <= now(); due += 1, n++) {
+    const key = n % 2 ? 'hot ' + (n % 200) : 'cold ' + n
+    all.push(read(control, controls, key), read(cache, reads, key))
+  }
   await sleep(2)
 }
 await Promise.all(all)
 await cache.close()
-say({ samples, errors })
+say({ reads, controls, errors })
 `
