@@ -184,6 +184,21 @@ export interface CacheOptions {
   namespace?: string | undefined
   /** The memory tier. `maxBytes` is a hard ceiling over keys, values and overhead, from 64 KiB. @default 64 MiB */
   memory?: { maxBytes?: number | undefined } | false | undefined
+  /**
+   * How many loads run at once in the process, all caches and threads of the engine together. Others wait, after memory and Redis
+   * had nothing and before they take a lease: hits never wait. What a loader itself asks for goes on at once and is not
+   * counted; refreshes in the background do not wait, they are tried again later; `getOrSetMany` is one load. An integer from
+   * 1 to 65,536. It belongs to the engine.
+   * @default 256
+   */
+  maxLoads?: number | undefined
+  /**
+   * How many loads may wait for that, in the order in which they came. What is over it is rejected at once with
+   * `CacheOverloadError`, and what has waited for `waitTimeout` too; with `staleIfError` the stale value is served instead. An
+   * integer from 0 to 1,048,576. It belongs to the engine.
+   * @default 16384
+   */
+  maxQueuedLoads?: number | undefined
   /** Options of every call that does not give its own. */
   defaults?: EntryOptions | undefined
   /** Classes that the codec should handle, by name. */
@@ -510,6 +525,10 @@ export interface Metrics {
     /** Nobody waited for them any more: all callers have aborted, or the cache was closed. */
     abandoned: number
     joined: number
+    /** Waiting now for a place among those that run (`maxLoads`); a `getOrSetMany` is one. */
+    queued: number
+    /** Turned away with `CacheOverloadError`. */
+    rejected: number
     refreshed: number
     /** Fills refused because an invalidation overtook them. */
     fenced: number
@@ -602,6 +621,10 @@ export class CacheRedisError extends CacheError {
 /** The loader took longer than `loadTimeout`. */
 export class CacheTimeoutError extends CacheError {
   readonly code: 'ERR_CACHE_TIMEOUT'
+}
+/** As many loads run and wait as `maxLoads` and `maxQueuedLoads` allow, or it has waited for `waitTimeout`. It was not begun. */
+export class CacheOverloadError extends CacheError {
+  readonly code: 'ERR_CACHE_OVERLOAD'
 }
 /** A value cannot be stored without loss. */
 export class CacheEncodeError extends CacheError {

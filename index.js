@@ -32,4 +32,5 @@ exports.CacheConfigError = errors.CacheConfigError
 exports.CacheClosedError = errors.CacheClosedError
 exports.CacheRedisError = errors.CacheRedisError
 exports.CacheTimeoutError = errors.CacheTimeoutError
+exports.CacheOverloadError = errors.CacheOverloadError
 exports.CacheEncodeError = errors.CacheEncodeError

@@ -190,6 +190,12 @@ const OTHERS = [
   [{ namespace: 'a b' }, 'namespace', "got 'a b'"],
   [{ namespace: 'n'.repeat(65) }, 'namespace', '1 to 64 characters'],
   [{ namespace: null }, 'namespace', 'got null'],
+  ...[0, 65_537, 1.5, '256', null].map((maxLoads) => [{ maxLoads }, 'maxLoads', 'an integer from 1 to 65536']),
+  ...[-1, 1_048_577, '1k'].map((maxQueuedLoads) => [
+    { maxQueuedLoads },
+    'maxQueuedLoads',
+    'an integer from 0 to 1048576',
+  ]),
   [{ memory: true }, 'memory', 'an object with maxBytes, or false; got true'],
   [{ memory: { maxBytes: -1 } }, 'memory.maxBytes', BYTES, 'got -1'],
   [{ memory: { maxBytes: 65_535 } }, 'memory.maxBytes', BYTES, 'got 65535'],

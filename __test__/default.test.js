@@ -94,7 +94,7 @@ test('import and require give one instance with the same names', async () => {
   const body = `
     const esm = await import(require.resolve(process.cwd()))
     const names = ['createCache', 'getOrSet', 'invalidate', 'metrics', 'close', 'duration', 'CacheError',
-      'CacheConfigError', 'CacheClosedError', 'CacheRedisError', 'CacheTimeoutError', 'CacheEncodeError']
+      'CacheConfigError', 'CacheClosedError', 'CacheRedisError', 'CacheTimeoutError', 'CacheOverloadError', 'CacheEncodeError']
     say(names.filter((name) => typeof esm[name] !== 'function' || esm[name] !== tidecache[name]))`
 
   assert.deepEqual(await lastSaid(body), [])

@@ -48,6 +48,8 @@ const SHAPE = {
     failed: 'number',
     timedOut: 'number',
     abandoned: 'number',
+    queued: 'number',
+    rejected: 'number',
     joined: 'number',
     refreshed: 'number',
     fenced: 'number',

@@ -21,6 +21,8 @@ test('without options and environment: memory only, and the documented defaults'
       namespace: 'tidecache',
       namespaceIsDefault: true,
       memoryMaxBytes: 64 * 1024 * 1024,
+      maxLoads: 256,
+      maxQueuedLoads: 16_384,
       disabled: false,
       defaults: {
         ttl: 300_000,

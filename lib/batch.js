@@ -10,6 +10,7 @@
 const { types } = require('node:util')
 const { isPlain } = require('./codec/kinds.js')
 const { ABSENT } = require('./flight.js')
+const { runPressed } = require('./nested.js')
 const { refuse } = require('./options/check.js')
 const { withResolvers } = require('./waiting.js')
 
@@ -19,6 +20,8 @@ class Seat {
   state = 'unsure'
   /** The loader was called for it, and knows nothing of it. */
   isUnknown = false
+  /** What its loader asks for may find no place. */
+  isPressed = false
   #batch
 
   constructor(batch, key) {
@@ -29,6 +32,11 @@ class Seat {
   /** There is no value, and there will be none: unknown, or nobody waits for it any more. */
   get isAbsent() {
     return this.isUnknown || this.#batch.isEnded
+  }
+
+  /** All of a batch are one load. @param {number} load */
+  group(load) {
+    return this.#batch.group(load)
   }
 
   /** The loader of its flight. Resolves to ABSENT when there is no such value. */
@@ -61,6 +69,8 @@ class Batch {
   #isOver = false
   #isGivenUp = false
   #timer
+  /** The first of its loads. */
+  #group
   #next = withResolvers()
   /** A chain of promises, each of what is to be done and of the next. */
   #todo = this.#next.promise
@@ -104,6 +114,11 @@ class Batch {
     this.#isGivenUp = true
     for (const { resolve } of this.#sitting.splice(0)) resolve(ABSENT)
     this.#check()
+  }
+
+  group(load) {
+    this.#group ??= load
+    return this.#group
   }
 
   get isEnded() {
@@ -166,7 +181,9 @@ class Batch {
       const context = contextOf(seats)
       const { events, refresh } = this.#info
       const info = { key: context.key, keys, signal: () => context.signal, refresh }
-      const read = await events.run('load', info, async () => reader(await this.#loadMissing(keys, context)))
+      const load = async () => reader(await this.#loadMissing(keys, context))
+      const isPressed = seats.some(({ seat }) => seat.isPressed)
+      const read = await events.run('load', info, isPressed ? () => runPressed(load) : load)
       for (const { seat, resolve } of seats) {
         const value = read(seat.key)
         seat.isUnknown = value === ABSENT

@@ -10,6 +10,7 @@ const { NativeCache } = require('./native.js')
 const { bidFarewell } = require('./farewell.js')
 const { SYSTEM } = require('./host.js')
 const { Log } = require('./log.js')
+const { isNested } = require('./nested.js')
 const { ANSWER, FLAG, HEAD, MOST, NOTICES, STRIDE, answerAt } = require('./numbers.js')
 const { conflictOf, nativeRedis } = require('./options/native.js')
 
@@ -46,6 +47,7 @@ class Channel {
   #log
   /** Warnings that other handles may print are left to them. */
   #prints
+  #limits
   /** What wakes the core's answers up: it alone would keep a cache for ever. */
   #bell
   #hasEnded = false
@@ -56,6 +58,7 @@ class Channel {
     this.host = options.host ?? SYSTEM
     // With Redis, a cache may owe invalidations: it lives until it is closed. Without, until nobody has it any more.
     this.#bell = { channel: options.redis === null ? new WeakRef(this) : { deref: () => this } }
+    this.#limits = options
     this.#native = this.#open(options)
     const [probe, lookup] = this.#native.fastFunctions(this.numbers)
     this.probe = probe
@@ -66,13 +69,21 @@ class Channel {
     this.host.opened(this)
   }
 
-  #open({ namespace, memoryMaxBytes, redis }) {
+  #open({ namespace, memoryMaxBytes, maxLoads, maxQueuedLoads, redis }) {
     const replace = process.env.NODE_ENV === 'development'
     const { manualClock } = this.host
     const bell = this.#bell
     try {
       return new NativeCache(
-        { namespace, memoryMaxBytes, redis: redis === null ? undefined : nativeRedis(redis), replace, manualClock },
+        {
+          namespace,
+          memoryMaxBytes,
+          maxLoads,
+          maxQueuedLoads,
+          redis: redis === null ? undefined : nativeRedis(redis),
+          replace,
+          manualClock,
+        },
         this.numbers,
         () => bell.channel?.deref()?.fetch(),
       )
@@ -94,12 +105,33 @@ class Channel {
    */
   lookup(load, { tags, ttlGiven, waitTimeout }, flags, seat) {
     const list = tags.length === 0 ? undefined : tags
-    if (seat === undefined) this.#lookup(load, ttlGiven, flags, waitTimeout, list)
+    const all = isNested() ? flags | FLAG.NESTED : flags
+    if (seat === undefined) this.#lookup(load, ttlGiven, all, waitTimeout, list)
     else {
       this.#seats.set(load, seat)
-      this.#lookup(load, ttlGiven, flags | FLAG.TELL, waitTimeout, list)
+      this.#lookup(load, ttlGiven, all | FLAG.TELL, waitTimeout, list, seat.group(load))
     }
     return this.#answer(load)
+  }
+
+  /** Begins a load that asks nobody, if there is a place. @returns {object | undefined} as `lookup`, at once */
+  beginAtOnce(load, seat) {
+    const begun = this.#native.beginAtOnce(load, seat?.group(load) ?? load, isNested())
+    return begun === 0 ? undefined : { kind: ANSWER.LEAD, previous: undefined, isPressed: begun === 2 }
+  }
+
+  /** Somebody waits for a load; if that is a loader, the load must not wait for a place. */
+  awaited(load) {
+    if (isNested()) this.#native.hasten(load)
+  }
+
+  /** Why a load was not begun. */
+  overload(key, hasWaited, { waitTimeout }) {
+    const { maxLoads, maxQueuedLoads } = this.#limits
+    const run = `${maxLoads} loads run at once (maxLoads)`
+    if (hasWaited)
+      return `'${key}' was not loaded: ${run}, and none has ended for it within ${waitTimeout} ms (waitTimeout)`
+    return `'${key}' was not loaded: ${run}, and ${maxQueuedLoads} wait (maxQueuedLoads)`
   }
 
   /**

@@ -43,6 +43,13 @@ class CacheTimeoutError extends CacheError {
   }
 }
 
+/** As many loads run and wait as may: this one was not begun. */
+class CacheOverloadError extends CacheError {
+  constructor(message, details) {
+    super(message, { ...details, code: 'ERR_CACHE_OVERLOAD' })
+  }
+}
+
 /** A value cannot be stored without loss; `path` says which part: '.items[3].price', '' for the value itself. */
 class CacheEncodeError extends CacheError {
   /**
@@ -61,6 +68,7 @@ const classes = {
   CacheClosedError,
   CacheRedisError,
   CacheTimeoutError,
+  CacheOverloadError,
   CacheEncodeError,
 }
 

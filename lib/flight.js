@@ -5,15 +5,13 @@
 // native code would lose AsyncLocalStorage. The core decided that it may run; this file only runs it: context,
 // deadline, encoding, the value to all joiners, and then the value (or the failure) back to the core.
 
-const { CacheEncodeError, CacheTimeoutError } = require('./errors.js')
+const { CacheEncodeError, CacheOverloadError, CacheTimeoutError } = require('./errors.js')
+const { runPressed } = require('./nested.js')
 const { ANSWER, END, FLAG } = require('./numbers.js')
 const { keyOf, shortKey } = require('./path.js')
 const { isValid } = require('./validate.js')
 const { withResolvers } = require('./waiting.js')
 const { Wishes, contextOf } = require('./wishes.js')
-
-/** `ttl` 0 asks nobody. */
-const LOAD_AT_ONCE = { kind: ANSWER.LEAD, previous: undefined }
 
 /** The flight came to nothing that answers a caller: look again. */
 const LOOK_AGAIN = Symbol('look again')
@@ -42,6 +40,8 @@ class Flight {
   #outcome
   #found
   #isFound = false
+  /** What its loader asks for may find no place. */
+  #isPressed = false
   #controller
   #deadline
   /** When the loader was called. */
@@ -72,8 +72,10 @@ class Flight {
 
   /** Asks the core. @returns {Promise<object>} to be handed to `take`, by the leader in its own async context */
   look(flags) {
-    if (flags & FLAG.BYPASS) return LOAD_AT_ONCE
-    return this.#handle.channel.lookup(this.#id, this.policy, flags, this.#call.seat)
+    const { channel } = this.#handle
+    // `ttl` 0 asks nobody, if there is a place.
+    const begun = flags & FLAG.BYPASS ? channel.beginAtOnce(this.#id, this.#call.seat) : undefined
+    return begun ?? channel.lookup(this.#id, this.policy, flags, this.#call.seat)
   }
 
   /**
@@ -89,9 +91,22 @@ class Flight {
       if (found.refresh !== 0) this.#handle.reads.refresh(found.refresh, this.#call)
       return this.#settle({ ...found, refresh: 0 })
     }
+    if (found.kind === ANSWER.OVERLOAD) return this.#turnAway(found)
     if (found.kind !== ANSWER.LEAD) return this.#settle(LOOK_AGAIN)
+    this.#isPressed = found.isPressed
     const { result } = this
     this.ended = this.#load()
+    return result
+  }
+
+  /** There is no place for the load: as if it had failed. */
+  #turnAway({ hasWaited }) {
+    const { channel, flights } = this.#handle
+    this.policy.scope.counts?.miss()
+    if (this.previous?.onError) return this.#settle({ ...this.previous, outcome: 'stale', tier: 'memory' })
+    flights.delete(this.#id)
+    const { result } = this
+    this.#reject(new CacheOverloadError(channel.overload(shortKey(this.#call.key), hasWaited, this.policy)))
     return result
   }
 
@@ -177,9 +192,13 @@ class Flight {
   /** One among many has no loader of its own: its batch tells of the one that it calls for all. */
   #run(context) {
     const { loader, seat } = this.#call
-    if (seat !== undefined) return loader(context)
+    if (seat !== undefined) {
+      seat.isPressed = this.#isPressed
+      return loader(context)
+    }
     const { key, signal } = context
-    return this.#events.run('load', { key, signal: () => signal, refresh: this.#isBackground }, () => loader(context))
+    const call = this.#isPressed ? () => runPressed(() => loader(context)) : () => loader(context)
+    return this.#events.run('load', { key, signal: () => signal, refresh: this.#isBackground }, call)
   }
 
   /** The deadline of the loader, and signs of life for its lease. */

@@ -45,6 +45,12 @@ const READS = [
 
 const OF_ENGINE = [
   gauge('info', '', 'What this is: always 1.', ({ redis }) => [[{ version, topology: redis.topology }, 1]]),
+  gauge('loads.queued', '{load}', 'Loads that wait for a place among those that run.', ({ loads }) =>
+    one(loads.queued),
+  ),
+  counter('loads.rejected', '{load}', 'Loads that found neither a place nor room to wait.', ({ loads }) =>
+    one(loads.rejected),
+  ),
   counter('fenced_fills', '{load}', 'Fills that an invalidation overtook.', ({ loads }) => one(loads.fenced)),
   counter(
     'invalidations',

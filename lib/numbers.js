@@ -13,7 +13,7 @@ const NOTICES = 5
 /** What `probe` found: numbers[0]. */
 const PROBE = { MISS: 0, FRESH: 1, STALE: 2, JOIN: 3, LEAD: 4 }
 /** Bits of `flags`. */
-const FLAG = { FORCE: 1, NEVER: 2, NO_LOAD: 4, BYPASS: 8, TELL: 16 }
+const FLAG = { FORCE: 1, NEVER: 2, NO_LOAD: 4, BYPASS: 8, TELL: 16, NESTED: 32 }
 /** How a load ends without a value. */
 const END = { SKIPPED: 0, FAILED: 1, TIMED_OUT: 2, ABANDONED: 3 }
 /** What an answer is. */
@@ -30,6 +30,13 @@ const ANSWER = {
   READY: 10,
   INSPECTED: 11,
   HELD: 12,
+  OVERLOAD: 13,
+}
+
+/** The stale value beside a load. */
+function previousAt(numbers, at, data) {
+  if (numbers[at + 2] === 0) return undefined
+  return { data, onError: numbers[at + 3] === 1, age: numbers[at + 4], codec: numbers[at + 6] }
 }
 
 /** One answer as an object: what it is made of depends on its kind. */
@@ -47,11 +54,9 @@ function answerAt(numbers, at, value) {
         refresh: numbers[at + 5],
       }
     case ANSWER.LEAD:
-      if (numbers[at + 2] === 0) return { kind, previous: undefined }
-      return {
-        kind,
-        previous: { data: value, onError: numbers[at + 3] === 1, age: numbers[at + 4], codec: numbers[at + 6] },
-      }
+      return { kind, previous: previousAt(numbers, at, value), isPressed: numbers[at + 7] === 1 }
+    case ANSWER.OVERLOAD:
+      return { kind, previous: previousAt(numbers, at, value), hasWaited: numbers[at + 7] === 1 }
     case ANSWER.RECEIPT:
       return { state: ['applied', 'queued', 'off'][numbers[at + 2]], why: value }
     case ANSWER.HEALTH:

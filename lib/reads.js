@@ -182,6 +182,7 @@ class Reads {
 
   async #join(load, { key, policy, seat }) {
     seat?.waits()
+    this.#channel.awaited(load)
     // The leader's call stands for the flight until somebody joins.
     const known = this.#flights.get(load)
     const flight = known === undefined ? undefined : this.#flight(load, known)

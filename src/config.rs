@@ -12,6 +12,8 @@ pub struct EngineOptions {
     pub namespace: String,
     /// Bytes; 0: no memory tier.
     pub memory_max_bytes: f64,
+    pub max_loads: u32,
+    pub max_queued_loads: u32,
     pub redis: Option<RedisOptions>,
     /// Whether an engine with other settings is replaced (development) or refused.
     pub replace: bool,
@@ -78,6 +80,8 @@ impl From<EngineOptions> for Config {
         Self {
             namespace: options.namespace,
             memory_bytes: options.memory_max_bytes.max(0.0) as u64,
+            max_loads: options.max_loads.max(1) as usize,
+            max_queued_loads: options.max_queued_loads as usize,
             redis: options.redis.map(RedisConfig::from),
         }
     }

@@ -28,6 +28,7 @@ const NEVER: u32 = 2;
 const NO_LOAD: u32 = 4;
 const BYPASS: u32 = 8;
 const TELL: u32 = 16;
+const NESTED: u32 = 32;
 
 /// What both functions share.
 pub struct Fast {
@@ -152,12 +153,12 @@ unsafe extern "C" fn probe_call(env: sys::napi_env, info: sys::napi_callback_inf
     })
 }
 
-/// `(load, ttl, flags, wait, tags) → undefined`
+/// `(load, ttl, flags, wait, tags, group) → undefined`; the last only of one among many
 unsafe extern "C" fn lookup_call(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     guarded(env, || {
         // SAFETY: `env` and `info` are of this call.
         unsafe {
-            let (this, _, [load, ttl, flags, wait, tags]) = arguments::<5>(env, info)?;
+            let (this, count, [load, ttl, flags, wait, tags, group]) = arguments::<6>(env, info)?;
             let flags = double(env, flags)? as u32;
             let request = Request {
                 id: double(env, load)? as u64,
@@ -173,6 +174,8 @@ unsafe extern "C" fn lookup_call(env: sys::napi_env, info: sys::napi_callback_in
                 refresh: refreshing(flags),
                 wait: Duration::from_millis(double(env, wait)?.max(0.0) as u64),
                 owner: this.owner,
+                group: if count > 5 { double(env, group)? as u64 } else { 0 },
+                nested: flags & NESTED != 0,
             };
             this.lookups.borrow_mut().push(request);
             Outgoing::to_napi_value(env, Outgoing::Nothing)

@@ -13,7 +13,7 @@ use napi_derive::napi;
 use tidecache_core::clock::ManualClock;
 use tidecache_core::config::Config;
 use tidecache_core::engine::{
-    Answer as FoundAnswer, Engine, FillRequest, LoadEnd, Refreshing, Request, SetRequest, Target,
+    Answer as FoundAnswer, Begun, Engine, FillRequest, LoadEnd, Refreshing, Request, SetRequest, Target,
 };
 use tidecache_core::envelope::Policy;
 use tidecache_core::key::Mode;
@@ -219,6 +219,23 @@ impl NativeCache {
             .spawn(Arc::clone(&self.engine).lookup(vec![request], answer));
     }
 
+    /// Begins a load that is neither read nor stored, if there is a place: 0 no, 1 yes, 2 and a loader's own calls may find none.
+    #[napi(catch_unwind)]
+    #[must_use]
+    pub fn begin_at_once(&self, id: f64, group: f64, nested: bool) -> u32 {
+        match self.engine.begin_at_once(id as u64, group as u64, nested) {
+            Begun::No => 0,
+            Begun::Yes => 1,
+            Begun::Pressed => 2,
+        }
+    }
+
+    /// The loader of another load waits for this one.
+    #[napi(catch_unwind)]
+    pub fn hasten(&self, id: f64) {
+        self.engine.hasten(id as u64);
+    }
+
     /// Answers when a load of another context of this process has ended.
     #[napi(catch_unwind)]
     pub fn await_load(&self, id: f64) {
@@ -413,6 +430,8 @@ impl NativeCache {
             refresh: Refreshing::Never,
             wait: Duration::ZERO,
             owner: self.owner,
+            group: 0,
+            nested: false,
         }
     }
 

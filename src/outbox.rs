@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode, UnknownReturnValue};
 use napi::Status;
-use tidecache_core::engine::{Coherence, Found, Health, Receipt, Tier};
+use tidecache_core::engine::{Coherence, Found, Health, Overload, Previous, Receipt, Tier};
 use tidecache_core::envelope::names_as_json;
 use tidecache_core::notice::Notice;
 
@@ -126,6 +126,18 @@ pub fn age(entry: &tidecache_core::memory::Entry, now: u64) -> f64 {
     (now.saturating_sub(entry.head().life.created) / tidecache_core::clock::MS) as f64
 }
 
+/// The stale value beside a load: 2 whether there is one, 3 for errors, 4 age, 6 codec.
+fn write_previous(previous: Option<Previous>, slot: &mut [f64], now: u64) -> Outgoing {
+    slot[2] = flag(previous.is_some());
+    let Some(Previous { entry, on_error }) = previous else {
+        return Outgoing::Nothing;
+    };
+    slot[3] = flag(on_error);
+    slot[4] = age(&entry, now);
+    slot[6] = f64::from(entry.head().codec);
+    Outgoing::Entry(entry)
+}
+
 impl Answer {
     fn write(self, slot: &mut [f64], now: u64) -> Outgoing {
         let mut put = |values: &[f64]| slot[..values.len()].copy_from_slice(values);
@@ -143,21 +155,15 @@ impl Answer {
                 ]);
                 Outgoing::Entry(hit.entry)
             }
-            Self::Found(id, Found::Lead(None)) => {
-                put(&[2.0, id as f64, 0.0]);
-                Outgoing::Nothing
+            Self::Found(id, Found::Lead { previous, is_pressed }) => {
+                put(&[2.0, id as f64]);
+                slot[7] = flag(is_pressed);
+                write_previous(previous, slot, now)
             }
-            Self::Found(id, Found::Lead(Some(previous))) => {
-                put(&[
-                    2.0,
-                    id as f64,
-                    1.0,
-                    flag(previous.on_error),
-                    age(&previous.entry, now),
-                    0.0,
-                    f64::from(previous.entry.head().codec),
-                ]);
-                Outgoing::Entry(previous.entry)
+            Self::Found(id, Found::Overload(why, previous)) => {
+                put(&[13.0, id as f64]);
+                slot[7] = flag(why == Overload::TooLong);
+                write_previous(previous, slot, now)
             }
             Self::Found(id, found) => {
                 let kind = match found {

@@ -9,13 +9,29 @@ const { refuse, isObject, checkNames, checkFunction, envText, envSwitch } = requ
 const { entryDefaults } = require('./entry.js')
 const { redisOptions } = require('./redis.js')
 
-const CACHE_NAMES = ['redis', 'namespace', 'memory', 'defaults', 'types', 'codec', 'logger', 'waitUntil']
+const CACHE_NAMES = [
+  'redis',
+  'namespace',
+  'memory',
+  'maxLoads',
+  'maxQueuedLoads',
+  'defaults',
+  'types',
+  'codec',
+  'logger',
+  'waitUntil',
+]
 const NAMESPACE = /^[A-Za-z0-9_.-]{1,64}$/
 const NAME_ALLOWED = '1 to 64 characters of A-Z, a-z, 0-9, _, . and -'
 const DEFAULT_NAMESPACE = 'tidecache'
 /** Below this the overhead of a handful of entries fills it. */
 const MEMORY_MIN = 64 * 1024
 const MEMORY_DEFAULT = 64 * 1024 * 1024
+/** What a pool of sockets and a database take from one process; and ten thousand cold keys at once may wait. */
+const LOADS = 256
+const LOADS_MAX = 65_536
+const QUEUED = 16_384
+const QUEUED_MAX = 1_048_576
 /** The name stands before every stored value, its length in one byte. */
 const NAME_MAX = 255
 
@@ -60,6 +76,12 @@ function memoryOf(value, env) {
   if (text === '0') return 0
   const bytes = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN
   return checkBytes(bytes, 'TIDECACHE_MEMORY_BYTES', text, "'0' for no memory tier")
+}
+
+/** How many loads may run, or wait. */
+function countOf(value, name, least, most) {
+  const fine = Number.isInteger(value) && value >= least && value <= most
+  return fine ? value : refuse(name, value, `an integer from ${least} to ${most}`)
 }
 
 function checkName(value, name) {
@@ -117,7 +139,7 @@ function waitUntilOf(value) {
  * @param {unknown} options CacheOptions or undefined
  * @param {NodeJS.ProcessEnv} [env] read now: REDIS_URL, REDIS_TLS_ENABLED, TIDECACHE_NAMESPACE,
  *   TIDECACHE_MEMORY_BYTES ('0': no memory tier), TIDECACHE_DISABLED
- * @returns {object} frozen: { redis, namespace, namespaceIsDefault, memoryMaxBytes, disabled, defaults, types, codec,
+ * @returns {object} frozen: { redis, namespace, namespaceIsDefault, memoryMaxBytes, maxLoads, maxQueuedLoads, disabled, defaults, types, codec,
  *   logger, waitUntil }; what is absent is null
  * @throws {CacheConfigError} naming option, value and what is allowed
  */
@@ -132,6 +154,13 @@ function cacheOptions(options = {}, env = process.env) {
     redis: redisOptions(options.redis, env),
     ...namespaceOf(options.namespace, env),
     memoryMaxBytes: memoryOf(options.memory, env),
+    maxLoads: countOf(options.maxLoads === undefined ? LOADS : options.maxLoads, 'maxLoads', 1, LOADS_MAX),
+    maxQueuedLoads: countOf(
+      options.maxQueuedLoads === undefined ? QUEUED : options.maxQueuedLoads,
+      'maxQueuedLoads',
+      0,
+      QUEUED_MAX,
+    ),
     disabled: envSwitch(env, 'TIDECACHE_DISABLED'),
     defaults: entryDefaults(options.defaults),
     types: typesOf(options.types),

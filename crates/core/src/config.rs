@@ -7,6 +7,9 @@ pub struct Config {
     pub namespace: String,
     /// Hard ceiling of the memory tier, bytes; 0: no memory tier.
     pub memory_bytes: u64,
+    /// Loads that run at once, and that may wait for that.
+    pub max_loads: usize,
+    pub max_queued_loads: usize,
     /// `None`: memory only.
     pub redis: Option<RedisConfig>,
 }

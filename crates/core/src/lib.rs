@@ -6,7 +6,7 @@
 //! 2. [`engine`] every decision: probe, lookup, lease, fill, set, invalidate, supervise, report
 //! 3. [`endpoint`] what is known of a server · [`link`] and of the connection to it · [`shards`] what lives where ·
 //!    [`router`] several masters at once · [`cluster`] which they are · [`breaker`] · [`journal`] · [`versions`] · [`retry`] ·
-//!    [`loads`] · [`settling`]
+//!    [`loads`] · [`gate`] how many run at once · [`settling`]
 //! 4. [`redis`] sockets, scripts, sessions
 //! 5. [`hot`] the hottest entries · [`memory`] the memory tier · [`metrics`] · [`notice`] changes told to all handles
 //! 6. [`envelope`] an entry in Redis · [`seal`] its HMAC · [`epoch`] what still stands · [`freshness`] the rule
@@ -22,6 +22,7 @@ pub mod engine;
 pub mod envelope;
 pub mod epoch;
 pub mod freshness;
+pub mod gate;
 pub mod glob;
 pub mod hot;
 pub mod journal;

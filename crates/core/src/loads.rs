@@ -4,13 +4,14 @@
 //! joined only while it stands; it is found by its key while it is the latest of that key, and by its id
 //! until it ends.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
 use crate::clock::Instant;
 use crate::envelope::{EntryId, Reign, Stamp};
 use crate::epoch::Seq;
+use crate::gate::{Group, Place};
 use crate::key::{HashedMap, NameHash};
 use crate::memory::Entry;
 
@@ -62,6 +63,16 @@ pub enum Run {
     Ended,
 }
 
+/// How a load comes to its place among those that run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passage {
+    Unasked,
+    /// With what it counts as one with.
+    Asked(Group),
+    /// The loader of another one waits for it.
+    Urgent,
+}
+
 #[derive(Debug)]
 pub struct Load {
     pub id: LoadId,
@@ -76,6 +87,9 @@ pub struct Load {
     /// When its context last gave a sign of life.
     pub alive: Instant,
     pub run: Run,
+    pub passage: Passage,
+    /// Among those that run at once; given back when it ends.
+    pub place: Option<Arc<Place>>,
     /// A forced load began later: this one's value is not kept.
     pub fenced: bool,
     pub replaces: Replaces,
@@ -199,6 +213,8 @@ impl Table {
             began: new.began,
             alive: new.began,
             run: new.run,
+            passage: Passage::Unasked,
+            place: None,
             fenced: false,
             replaces: match new.kind {
                 LoadKind::Refresh => Replaces::TooOld,

@@ -73,6 +73,8 @@ pub struct Metrics {
     pub loads_succeeded: Counter,
     pub loads_failed: Counter,
     pub loads_timed_out: Counter,
+    /// No place and no room to wait for one.
+    pub loads_rejected: Counter,
     /// Nobody waited for them any more.
     pub loads_abandoned: Counter,
     pub loads_joined: Counter,

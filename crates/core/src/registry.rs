@@ -96,11 +96,12 @@ fn identity(config: &Config) -> Identity {
 }
 
 fn difference(running: &Config, wanted: &Config) -> Option<Conflict> {
-    let mut pairs = vec![(
-        "memory.maxBytes",
-        running.memory_bytes.to_string(),
-        wanted.memory_bytes.to_string(),
-    )];
+    let pair = |option, of: fn(&Config) -> u64| (option, of(running).to_string(), of(wanted).to_string());
+    let mut pairs = vec![
+        pair("memory.maxBytes", |config| config.memory_bytes),
+        pair("maxLoads", |config| config.max_loads as u64),
+        pair("maxQueuedLoads", |config| config.max_queued_loads as u64),
+    ];
     if let (Some(a), Some(b)) = (&running.redis, &wanted.redis) {
         let ms = |d: std::time::Duration| format!("{} ms", d.as_millis());
         let isolated = |c: &RedisConfig| c.isolated.map_or("ttl".into(), ms);

@@ -40,7 +40,7 @@ impl Engine {
 
     /// Redis cannot be used: the loader runs, one per process, and memory alone keeps its value.
     pub(super) fn load_without_redis(&self, pending: Vec<Pending>, answer: &Answer) {
-        for one in pending {
+        for one in self.admitted(pending, answer) {
             if one.kind == Some(LoadKind::Force) && self.link.is_some() {
                 // What Redis holds must not come back when it does: the replacement never reached it.
                 self.note_unreached(one.name);
@@ -68,7 +68,7 @@ impl Engine {
     }
 
     /// Whether anything that it depends on was invalidated since it was taken in.
-    fn is_removed(&self, entry: &Entry, key: &str) -> bool {
+    pub(super) fn is_removed(&self, entry: &Entry, key: &str) -> bool {
         let is_younger = self.rules.latest() <= entry.head().ruled.load(Relaxed);
         self.epochs.standing(entry.slots(), entry.head().since) == Standing::Removed
             || !(is_younger || self.hold_against_rules(entry, key).is_some())
@@ -125,6 +125,7 @@ impl Engine {
             load.channel = since.channel;
             load.began = since.start;
             load.run = Run::Started;
+            load.place.clone_from(&one.place);
             load.previous.clone()
         });
         let Some(previous) = previous else {
@@ -144,7 +145,8 @@ impl Engine {
             on_error: now < entry.head().life.error_until,
             entry,
         });
-        answer(one.id, Found::Lead(previous));
+        let is_pressed = one.place.as_ref().is_some_and(|place| place.is_pressed);
+        answer(one.id, Found::Lead { previous, is_pressed });
     }
 
     // --- Redis's health, as seen by operations ------------------------------------------------------------

@@ -99,7 +99,7 @@ impl Engine {
     /// Boxed: it leads back to where it came from.
     fn read_long(
         self: Arc<Self>,
-        one: Pending,
+        mut one: Pending,
         since: Since,
         shards: Arc<Shards>,
         answer: Answer,
@@ -107,6 +107,9 @@ impl Engine {
         Box::pin(async move {
             let Some(link) = &self.link else { return };
             if one.pulls > ATTEMPTS {
+                if one.place.is_none() && one.read.loads && !self.enter_again(&mut one, &answer).await {
+                    return;
+                }
                 return self.lead(&one, Storage::Nowhere, Stamps::default(), self.since(), &answer);
             }
             let mut budget = Budget::new(link.config.command_timeout);

@@ -41,6 +41,7 @@ impl Engine {
         for get in gets {
             self.lead(&get, Storage::Nowhere, Stamps::default(), self.since(), answer);
         }
+        pending = self.admitted(pending, answer);
         for _ in 0..ATTEMPTS {
             if pending.is_empty() {
                 return;
@@ -202,19 +203,21 @@ impl Engine {
         self.beside_failed(one, since, answer);
     }
 
-    fn denied(&self, one: &Pending, answer: &Answer) {
+    pub(super) fn denied(&self, one: &Pending, answer: &Answer) {
         self.retries.denied(one.name, self.now());
         self.loads.lock().end(one.id);
         answer(one.id, Found::Denied);
     }
 
-    fn held(self: &Arc<Self>, one: Pending, shards: &Arc<Shards>, answer: &Answer) {
+    fn held(self: &Arc<Self>, mut one: Pending, shards: &Arc<Shards>, answer: &Answer) {
         if one.kind == Some(LoadKind::Refresh) {
             return self.denied(&one, answer);
         }
         if one.tells_held {
             answer(one.id, Found::Held);
         }
+        // Nothing is loaded here meanwhile.
+        one.place = None;
         self.runtime
             .spawn(Arc::clone(self).await_holder(one, Arc::clone(shards), Arc::clone(answer)));
     }

@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::admit::Overload;
 use super::{Engine, Read, Refreshing};
+use crate::gate::{Group, Place};
 use crate::key::NameHash;
-use crate::loads::{LoadId, LoadKind, OwnerId};
+use crate::loads::{LoadId, LoadKind, OwnerId, Passage};
 use crate::memory::Entry;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +40,13 @@ pub struct Hit {
 pub enum Found {
     Hit(Hit),
     /// Run the loader; the load is yours.
-    Lead(Option<Previous>),
+    Lead {
+        previous: Option<Previous>,
+        /// What it asks for may find no place: that has to be told.
+        is_pressed: bool,
+    },
+    /// Too many loads run and wait.
+    Overload(Overload, Option<Previous>),
     /// Another process is loading it, and this waits for that; the answer follows.
     Held,
     /// Another process refreshes it.
@@ -67,6 +75,10 @@ pub struct Request {
     /// How long to wait for another process's load.
     pub wait: Duration,
     pub owner: OwnerId,
+    /// The first of the loads that it counts as one with; 0: it is alone.
+    pub group: LoadId,
+    /// The loader of another load waits for it.
+    pub nested: bool,
 }
 
 pub type Answer = Arc<dyn Fn(LoadId, Found) + Send + Sync>;
@@ -89,6 +101,8 @@ pub(super) struct Pending {
     pub moves: u32,
     /// How often it came upon an entry of several chunks.
     pub pulls: u32,
+    pub group: Group,
+    pub place: Option<Arc<Place>>,
 }
 
 impl Engine {
@@ -96,8 +110,13 @@ impl Engine {
     pub async fn lookup(self: Arc<Self>, requests: Vec<Request>, answer: Answer) {
         let mut pending = Vec::with_capacity(requests.len());
         for request in requests {
-            match self.admit(&request) {
+            match self.take_in(&request) {
                 None => answer(request.id, Found::Retry),
+                Some((one, _)) if one.read.refresh == Refreshing::Bypass => {
+                    for one in self.admitted(vec![one], &answer) {
+                        self.lead_bypassing(&one, &answer);
+                    }
+                }
                 Some((one, Some(older))) => self.wait_for_older(one, older, &answer),
                 Some((one, None)) => pending.push(one),
             }
@@ -106,7 +125,7 @@ impl Engine {
     }
 
     /// Takes a request in; with it the older load it must wait for.
-    fn admit(&self, request: &Request) -> Option<(Pending, Option<tokio::sync::watch::Receiver<bool>>)> {
+    fn take_in(&self, request: &Request) -> Option<(Pending, Option<tokio::sync::watch::Receiver<bool>>)> {
         let mut one = Pending {
             id: request.id,
             name: NameHash(0),
@@ -126,6 +145,8 @@ impl Engine {
             waited: false,
             moves: 0,
             pulls: 0,
+            group: if request.group == 0 { request.id } else { request.group },
+            place: None,
         };
         if let Some(key) = &request.get {
             one.name = self.namespace.key(key);
@@ -133,6 +154,9 @@ impl Engine {
             return Some((one, None));
         }
         let after = self.loads.with(request.id, |load| {
+            if request.nested {
+                load.passage = Passage::Urgent;
+            }
             one.tags = self.dependencies(&load.key, &request.tags);
             load.tags.clone_from(&one.tags);
             one.name = load.name;

@@ -1,10 +1,11 @@
 //! The engine: one per process and (namespace, Redis). It owns the tiers and takes every decision.
 //!
 //! Files in the order of a call: `probe` (memory, synchronous) → `lookup` (in batches) → `read` (Redis) → `judge` (what an
-//! entry is worth) → `lease` (who may load) → `wait` (for another process) → `answer` → `hold` (renew, release) → `fill` (the
+//! entry is worth) → `admit` (how many at once) → `lease` (who may load) → `wait` (for another process) → `answer` → `hold` (renew, release) → `fill` (the
 //! value back) · `end` (no value) · `write` (set) · `invalidate` · `rules` (patterns) · `supervise` (the link's life) ·
 //! `spot_check` (memory against Redis) · `report` (metrics, health).
 
+mod admit;
 mod answer;
 mod clustered;
 mod end;
@@ -29,6 +30,7 @@ use std::sync::{Arc, Weak};
 
 use tokio::runtime::Handle;
 
+pub use admit::{Begun, Overload};
 pub use end::LoadEnd;
 pub use fill::FillRequest;
 pub use invalidate::{Receipt, Target};
@@ -42,6 +44,7 @@ use crate::config::Config;
 use crate::endpoint;
 use crate::envelope::EntryId;
 use crate::epoch::{Epochs, Slot, Standing};
+use crate::gate::Gate;
 use crate::journal::{Journal, Order};
 use crate::key::{Kind, NameHash, Namespace, Push, RedisKeys};
 use crate::link::Link;
@@ -81,6 +84,7 @@ pub struct Engine {
     settling: Settling,
     journal: Journal,
     loads: Loads,
+    gate: Arc<Gate>,
     retries: Retries,
     owed: hold::Owed,
     /// First half of every token: this process; second half: a count.
@@ -133,6 +137,7 @@ impl Engine {
             news: rules::News::default(),
             settling: Settling::default(),
             loads: Loads::default(),
+            gate: Gate::new(config.max_loads, config.max_queued_loads),
             retries: Retries::default(),
             owed: hold::Owed::default(),
             process: half(0),

@@ -189,13 +189,6 @@ impl Engine {
                 }
             }
         }
-        let mut run = Run::Asked;
-        if read.refresh == Refreshing::Bypass {
-            // Its loader runs without further questions.
-            run = Run::Started;
-            self.metrics.loads_started.add(1);
-            self.metrics.count_miss();
-        }
         let force = read.refresh == Refreshing::Force;
         if force {
             // Older loads of the key must not be stored over what this one brings.
@@ -212,7 +205,7 @@ impl Engine {
             since: self.epochs.now(),
             channel: self.channel(),
             began: now,
-            run,
+            run: Run::Asked,
             bad: previous.as_ref().map(|entry| entry.head().id.to_vec()),
             previous,
             after,

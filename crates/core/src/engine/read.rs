@@ -17,6 +17,9 @@ use crate::redis::fault::{fault_of, Fault};
 use crate::redis::wire::Budget;
 use crate::shards::{Answers, Shards};
 
+/// Entries asked for in one pipeline: what one tick asks for leaves room for what others do.
+const AT_ONCE: usize = 256;
+
 /// How often a read begins anew because the cluster was changing, and how long it waits for that each time.
 const MOVES: u32 = 4;
 const SETTLING: Duration = Duration::from_millis(40);
@@ -85,12 +88,33 @@ impl Engine {
     async fn read_from(
         self: &Arc<Self>,
         shards: &Arc<Shards>,
-        rest: Vec<Pending>,
+        mut rest: Vec<Pending>,
+        budget: Budget,
+        answer: &Answer,
+    ) {
+        let mut budget = Some(budget);
+        while !rest.is_empty() {
+            let later = rest.split_off(rest.len().min(AT_ONCE));
+            let piece = std::mem::replace(&mut rest, later);
+            // What was answered is progress.
+            let budget = budget.take().unwrap_or_else(|| self.new_budget());
+            self.read_piece(shards, piece, budget, answer).await;
+        }
+    }
+
+    async fn read_piece(
+        self: &Arc<Self>,
+        shards: &Arc<Shards>,
+        piece: Vec<Pending>,
         mut budget: Budget,
         answer: &Answer,
     ) {
+        if self.trusted_shards().is_none() {
+            let left = self.answer_from_memory(piece, answer);
+            return self.load_without_redis(left, answer);
+        }
         // 3. Plain reads; a forced load does not look.
-        let (mut misses, look): (Vec<_>, Vec<_>) = rest.into_iter().partition(|one| one.kind == Some(LoadKind::Force));
+        let (mut misses, look): (Vec<_>, Vec<_>) = piece.into_iter().partition(|one| one.kind == Some(LoadKind::Force));
         match self.read_entries(look, shards, &mut budget, answer).await {
             Ok(missing) => misses.extend(missing),
             Err(left) => {

@@ -119,6 +119,8 @@ impl Engine {
                 "timedOut": metrics.loads_timed_out.get(),
                 "abandoned": metrics.loads_abandoned.get(),
                 "joined": metrics.loads_joined.get(),
+                "queued": self.gate.queued(),
+                "rejected": metrics.loads_rejected.get(),
                 "refreshed": metrics.loads_refreshed.get(),
                 "fenced": metrics.loads_fenced.get(),
             },

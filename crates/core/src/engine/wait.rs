@@ -44,7 +44,9 @@ impl Engine {
                     self.lease(vec![one], &shards, budget, &answer).await;
                 }
                 Waited::Failed | Waited::TimedOut => {
-                    self.beside_failed(&one, self.since(), &answer);
+                    if self.enter_again(&mut one, &answer).await {
+                        self.beside_failed(&one, self.since(), &answer);
+                    }
                 }
                 Waited::Unreachable if Deadline::now() >= one.wait_until => {
                     self.load_without_redis(vec![one], &answer);

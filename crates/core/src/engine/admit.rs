@@ -1,0 +1,207 @@
+//! Admission: a load passes the gate after the tiers had nothing, and before it takes a lease or is loaded without Redis.
+//!
+//! What it is loaded under (the point it is judged from, its versions, its lease) is taken when it really starts. A refresh does
+//! not wait: a stale value was served. What the loader of another load asks for passes at once, because that one would wait
+//! for it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::lookup::{Answer, Found, Pending, Previous};
+use super::{Engine, Refreshing};
+use crate::gate::{Entry, Place};
+use crate::loads::{LoadId, LoadKind, Passage, Run, Stamps, Storage};
+use crate::redis::wire::Budget;
+
+/// Why a load is not begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overload {
+    /// As many wait as may.
+    Full,
+    /// It waited as long as its caller wants to.
+    TooLong,
+}
+
+/// Whether a load has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begun {
+    No,
+    Yes,
+    /// And what its loader asks for may find no place.
+    Pressed,
+}
+
+/// What the wait at the gate came to.
+enum Waited {
+    Placed(Place),
+    /// Nobody wants it any more.
+    Gone,
+    Overloaded(Overload),
+}
+
+impl Engine {
+    /// Those that may be loaded now. The others wait, or are told that they cannot be.
+    pub(super) fn admitted(&self, pending: Vec<Pending>, answer: &Answer) -> Vec<Pending> {
+        let mut inside = Vec::with_capacity(pending.len());
+        for mut one in pending {
+            if one.place.is_some() || !one.read.loads {
+                inside.push(one);
+                continue;
+            }
+            if one.kind == Some(LoadKind::Refresh) {
+                one.place = self.gate.try_enter(one.group).map(Arc::new);
+                match one.place {
+                    Some(_) => inside.push(one),
+                    None => self.denied(&one, answer),
+                }
+                continue;
+            }
+            match self.ask_to_enter(&one) {
+                Entry::In(place) => {
+                    one.place = Some(Arc::new(place));
+                    inside.push(one);
+                }
+                Entry::Full => self.overloaded(&one, Overload::Full, answer),
+                Entry::Queued(place) => {
+                    let (engine, answer) = (self.me(), Arc::clone(answer));
+                    self.runtime.spawn(async move {
+                        let waited = engine.await_place(&one, place).await;
+                        if engine.place(&mut one, waited, &answer) {
+                            engine.resume(one, answer).await;
+                        }
+                    });
+                }
+            }
+        }
+        inside
+    }
+
+    /// Passes the gate once more, where waiting for another process was no reason to keep a place. `false`: it was answered.
+    pub(super) async fn enter_again(&self, one: &mut Pending, answer: &Answer) -> bool {
+        let waited = match self.ask_to_enter(one) {
+            Entry::In(place) => Waited::Placed(place),
+            Entry::Full => Waited::Overloaded(Overload::Full),
+            Entry::Queued(place) => self.await_place(one, place).await,
+        };
+        self.place(one, waited, answer)
+    }
+
+    fn ask_to_enter(&self, one: &Pending) -> Entry {
+        // Told before the gate is asked and looked at again after it: who hastens it meanwhile is seen here, or finds it in the queue.
+        let is_urgent = || {
+            let passage = self.loads.with(one.id, |load| {
+                if load.passage == Passage::Unasked {
+                    load.passage = Passage::Asked(one.group);
+                }
+                load.passage
+            });
+            passage == Some(Passage::Urgent)
+        };
+        if is_urgent() {
+            return Entry::In(self.gate.beside());
+        }
+        match self.gate.enter(one.group) {
+            Entry::Queued(_) if is_urgent() => Entry::In(self.gate.beside()),
+            entry => entry,
+        }
+    }
+
+    async fn await_place(&self, one: &Pending, place: tokio::sync::oneshot::Receiver<Place>) -> Waited {
+        let Some(mut done) = self.loads.with(one.id, crate::loads::Load::done) else {
+            return Waited::Gone;
+        };
+        tokio::select! {
+            biased;
+            place = place => place.map_or(Waited::Gone, Waited::Placed),
+            // An error means that the load is gone: ended, too.
+            _ = done.wait_for(|done| *done) => Waited::Gone,
+            () = tokio::time::sleep_until(one.wait_until) => Waited::Overloaded(Overload::TooLong),
+        }
+    }
+
+    fn place(&self, one: &mut Pending, waited: Waited, answer: &Answer) -> bool {
+        match waited {
+            Waited::Placed(place) => one.place = Some(Arc::new(place)),
+            Waited::Gone => answer(one.id, Found::Retry),
+            Waited::Overloaded(why) => self.overloaded(one, why, answer),
+        }
+        one.place.is_some()
+    }
+
+    /// Its turn has come: somebody may have brought it to memory meanwhile. Boxed: it leads back to where it came from.
+    fn resume(self: Arc<Self>, one: Pending, answer: Answer) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            if one.read.refresh == Refreshing::Bypass {
+                return self.lead_bypassing(&one, &answer);
+            }
+            let rest = self.answer_from_memory(vec![one], &answer);
+            match self.trusted_shards() {
+                Some(shards) => self.lease(rest, &shards, self.new_budget(), &answer).await,
+                None => self.load_without_redis(rest, &answer),
+            }
+        })
+    }
+
+    /// Of all that one operation asks of Redis.
+    pub(super) fn new_budget(&self) -> Budget {
+        Budget::new(
+            self.link
+                .as_ref()
+                .map_or(Duration::ZERO, |link| link.config.command_timeout),
+        )
+    }
+
+    fn overloaded(&self, one: &Pending, why: Overload, answer: &Answer) {
+        self.metrics.loads_rejected.add(1);
+        self.metrics.count_miss();
+        let previous = self.loads.with(one.id, |load| load.previous.take()).flatten();
+        self.loads.lock().end(one.id);
+        let previous = previous.filter(|entry| !self.is_removed(entry, &one.key));
+        let previous = previous.map(|entry| Previous {
+            on_error: self.now() < entry.head().life.error_until,
+            entry,
+        });
+        answer(one.id, Found::Overload(why, previous));
+    }
+
+    /// A load that is neither read nor stored.
+    pub(super) fn lead_bypassing(&self, one: &Pending, answer: &Answer) {
+        self.lead(one, Storage::Nowhere, Stamps::default(), self.since(), answer);
+    }
+
+    /// Begins a load that is neither read nor stored, if there is a place for it. Else it is to be looked up.
+    pub fn begin_at_once(&self, id: LoadId, group: LoadId, nested: bool) -> Begun {
+        let place = if nested {
+            Some(self.gate.beside())
+        } else {
+            self.gate.try_enter(group)
+        };
+        let Some(place) = place else { return Begun::No };
+        let is_pressed = place.is_pressed;
+        let begun = self.loads.with(id, |load| {
+            load.place = Some(Arc::new(place));
+            load.run = Run::Started;
+        });
+        if begun.is_some() {
+            self.metrics.loads_started.add(1);
+            self.metrics.count_miss();
+        }
+        if is_pressed {
+            Begun::Pressed
+        } else {
+            Begun::Yes
+        }
+    }
+
+    /// The loader of another load waits for this one.
+    pub fn hasten(&self, id: LoadId) {
+        let passage = self
+            .loads
+            .with(id, |load| std::mem::replace(&mut load.passage, Passage::Urgent));
+        if let Some(Passage::Asked(group)) = passage {
+            self.gate.hasten(group);
+        }
+    }
+}
