@@ -31,8 +31,8 @@ const SILENCE: u32 = 3;
 /// Why a session ended.
 const CLOSED: &str = "the cache was closed";
 const UNANSWERED: &str = "Redis does not answer";
-/// Longest pause between attempts to connect.
-const LONGEST_PAUSE: u64 = 1_000;
+/// Longest pause between attempts to connect, ms: what is left of two seconds is enough for the rest, also on a busy machine.
+const LONGEST_PAUSE: u64 = 500;
 
 /// Keeps one link until the engine is gone: the only one, or that to a master of a cluster.
 pub(super) async fn run(engine: Weak<Engine>, link: Arc<Link>) {
