@@ -12,6 +12,9 @@ const MOST = 20_000
 /** Slots that are on their way at once. */
 const SLOTS = 3
 
+/** A replica that runs has heard of everything by then. */
+const CAUGHT_UP_MS = 50
+
 const pick = (list, random) => list[Math.floor(random() * list.length)]
 
 /** A random master with its replica. */
@@ -49,9 +52,14 @@ async function freezeMaster({ topology, random }) {
 }
 
 /** What is invalidated while the replica lags, it has never heard of when it is elected. */
-async function failOverToLagging({ topology, random }) {
+async function failOverToLagging({ topology, random, plant }) {
   const { master, replica } = await pair(topology, random)
+  const invalidate = await plant()
+  await sleep(CAUGHT_UP_MS)
   replica.pause()
+  // What is sent to a process that stands still waits in its socket: without a connection it is truly lost.
+  await master.command('CLIENT', 'KILL', 'TYPE', 'replica')
+  await invalidate()
   await sleep(100 + 200 * random())
   const since = clock()
   await master.kill()

@@ -6,6 +6,8 @@ const { MASTER } = require('../../__test__/support/sentinel.js')
 
 /** An election, and the pause that Sentinels make between two of them. */
 const MOST = 20_000
+/** A replica that runs has heard of everything by then. */
+const CAUGHT_UP_MS = 50
 
 function another(topology, former) {
   const isElected = async () => {
@@ -45,10 +47,15 @@ async function freezeMaster({ topology }) {
 }
 
 /** What is invalidated while the replica lags, it has never heard of when it is elected. */
-async function failOverToLagging({ topology, random }) {
+async function failOverToLagging({ topology, random, plant }) {
   const former = await topology.master()
   const [replica] = topology.servers.filter((server) => server !== former)
+  const invalidate = await plant()
+  await sleep(CAUGHT_UP_MS)
   replica.pause()
+  // What is sent to a process that stands still waits in its socket: without a connection it is truly lost.
+  await former.command('CLIENT', 'KILL', 'TYPE', 'replica')
+  await invalidate()
   await sleep(100 + 200 * random())
   await former.kill()
   replica.resume()

@@ -22,6 +22,8 @@ const PATIENCE = 15_000
 const ROUND_MS = 90_000
 const ROUNDS_BETWEEN_RESTS = 25
 const CALM = [50, 300]
+/** In a cluster each master has some of them. */
+const PLANTED = 9
 
 /** What must be ended when the run ends, the latest first. */
 class Scope {
@@ -49,6 +51,7 @@ class Run {
   #random
   #probes = 0
   #held = []
+  #planted = []
   /** What was last seen of the fleet's state. */
   #why = ''
   faults = new Map()
@@ -72,7 +75,8 @@ class Run {
     const [least, most] = CALM
     await sleep(least + random() * (most - least))
     const expect = (keys) => this.#held.push(...keys)
-    const world = { topology: this.#topology, fleet: this.#fleet, round: number, ms, random, expect }
+    const plant = () => this.#plant(number)
+    const world = { topology: this.#topology, fleet: this.#fleet, round: number, ms, random, expect, plant }
 
     const caused = await cause(world)
     await sleep(ms)
@@ -81,6 +85,7 @@ class Run {
 
     const recovery = await this.#recovered(since)
     this.#note(name, number, recovery)
+    await this.#readPlanted(number)
     await after?.()
     await this.#topology.settle()
     await this.#readHeld(number)
@@ -146,6 +151,35 @@ class Run {
     if (recovery <= this.#topology.recovery) return
     const when = Number.isFinite(recovery) ? `until ${recovery.toFixed(0)} ms` : `within ${PATIENCE} ms (${this.#why})`
     this.problems.push(`round ${number}, ${name}: not well ${when} after it healed`)
+  }
+
+  /**
+   * Entries that nobody else writes or reads, stored before a server is made to lag. What it returns invalidates them: of that
+   * the server will know nothing.
+   */
+  async #plant(number) {
+    // Whoever invalidates the whole namespace meanwhile hides what was lost.
+    await this.#fleet.ask('rest')
+    const keys = Array.from({ length: PLANTED }, (_, n) => `planted ${number} ${n}`)
+    const writer = this.#fleet.any(this.#random)
+    const raise = (key) => writer.peer.call('raise', key)
+    await Promise.all(keys.map(raise))
+    for (const key of keys) await this.#fleet.ask('look', key)
+    return async () => {
+      const raised = await Promise.all(keys.map(raise))
+      this.#planted = keys.map((key, n) => [key, raised[n].version])
+    }
+  }
+
+  /** Whoever has lost the invalidation of an entry must have lost the entry. */
+  async #readPlanted(number) {
+    const planted = this.#planted.splice(0)
+    for (const [key, version] of planted) {
+      const old = (await this.#fleet.ask('look', key)).filter(({ value }) => value !== version)
+      if (old.length > 0)
+        this.problems.push(`round ${number}: ${key} is ${old[0].value}, not ${version}, after a failover`)
+    }
+    if (planted.length > 0) await this.#fleet.ask('resume')
   }
 
   /** The keys that a killed process held: somebody else loads them. */
