@@ -4,6 +4,8 @@
 //! process does. Not the code that ships: the same rules, small enough to be read in one sitting and to be tried in
 //! many thousand histories. Modules from the top down; each uses only those below it.
 
+pub mod cluster;
+
 pub mod scenario;
 
 pub mod weather;
