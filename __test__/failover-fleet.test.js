@@ -22,18 +22,41 @@ async function addUsers(servers) {
   }
 }
 
-/** `lose(change)`: what is changed within it the replica never hears of, and the replica takes the master's place. */
+/** What lies on a server of the versions of a namespace. */
+async function versionsOn(server, namespace) {
+  const names = await server.command('KEYS', `${namespace}:t:*`)
+  return Promise.all(names.sort().map(async (name) => [name, await server.command('GET', name)]))
+}
+
+/** A new master has what there was before, and not what was changed since. */
+async function hasLost(master, namespace, before) {
+  // Sentinels end the connections of a server whose role they change: ours is made anew.
+  let now
+  await eventually(async () => (now = await versionsOn(master, namespace).catch(() => undefined)), 5_000)
+  assert.deepEqual(now, before, 'the change is lost')
+}
+
+/** Holds up a replica; what its master is told from then on it never hears of. */
+async function holdUp(replica, master) {
+  replica.pause()
+  // What is sent to a process that stands still waits in its socket: without a connection it is truly lost.
+  await master.command('CLIENT', 'KILL', 'TYPE', 'replica')
+}
+
+/** `lose(change, namespace)`: what is changed within it the replica never hears of, and the replica takes the master's place. */
 const TOPOLOGIES = {
   sentinel: async (t) => {
     const { url, servers, masterPort } = await useSentinels(t)
     const [master, replica] = servers
-    const lose = async (change) => {
+    const lose = async (change, namespace) => {
       await eventually(async () => (await replica.command('DBSIZE')) === (await master.command('DBSIZE')))
-      replica.pause()
+      const before = await versionsOn(master, namespace)
+      await holdUp(replica, master)
       await change()
       await master.kill()
       replica.resume()
       await eventually(async () => (await masterPort()) !== master.port, 15_000, 'another master')
+      await hasLost(replica, namespace, before)
     }
     return { url, servers, lose }
   },
@@ -46,12 +69,14 @@ const TOPOLOGIES = {
       const home = masters[versions.findIndex((keys) => keys.length > 0)]
       const replica = await cluster.replicaOf(home)
       await eventually(async () => (await replica.command('DBSIZE')) === (await home.server.command('DBSIZE')))
-      replica.pause()
+      const before = await versionsOn(home.server, namespace)
+      await holdUp(replica, home.server)
       await change()
       await home.server.kill()
       replica.resume()
       const isMaster = async () => String((await replica.command('ROLE'))[0]) === 'master'
       await eventually(isMaster, 15_000, 'the replica is master')
+      await hasLost(replica, namespace, before)
     }
     return { url: cluster.url, servers: cluster.running, lose }
   },

@@ -69,7 +69,11 @@ describe('Sentinel', { concurrency: 2 }, () => {
     await readAll(witness, { value: 'old' })
     await eventually(async () => (await replica.command('DBSIZE')) >= KEYS.length, 2_000, 'replicated')
 
+    const versions = await replica.command('KEYS', `${options.namespace}:t:*`)
+    const before = await replica.command('MGET', ...versions)
     replica.pause()
+    // What is sent to a process that stands still waits in its socket: without a connection it is truly lost.
+    await master.command('CLIENT', 'KILL', 'TYPE', 'replica')
     assert.deepEqual(await issuer.invalidate({ all: true }), { redis: 'applied' })
     await issuer.kill()
     await master.kill()
@@ -77,6 +81,10 @@ describe('Sentinel', { concurrency: 2 }, () => {
     const began = Date.now()
     await elected(redis, { not: master.port })
     const election = Date.now() - began
+    // Sentinels end the connections of a server whose role they change: ours is made anew.
+    let now
+    await eventually(async () => (now = await replica.command('MGET', ...versions).catch(() => undefined)), 5_000)
+    assert.deepEqual(now, before, 'the invalidation is lost')
     const recovery = await connected([witness])
     const late = await usePeer(t, options)
     await late.ready()
