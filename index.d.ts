@@ -166,7 +166,8 @@ export interface Cache {
   ready(): Promise<void>
   /**
    * Ends this handle. The engine ends with its last handle; queued invalidations are sent first, within a second.
-   * Idempotent. Calls after it reject with {@link CacheClosedError}.
+   * Idempotent. Calls after it reject with {@link CacheClosedError}, and so do reads under way that would have to ask Redis once
+   * more; loaders that run go on, and their callers get what they return.
    */
   close(): Promise<void>
 }
