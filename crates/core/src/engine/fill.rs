@@ -73,7 +73,7 @@ struct Filling {
 impl Engine {
     /// Keeps a value as far as that needs no Redis. Gives the request back when it does.
     pub fn fill_here(&self, request: FillRequest) -> Option<FillRequest> {
-        let storage = self.loads.with(request.id, |load| {
+        let ended = self.loads.with(request.id, |load| {
             let now = self.now();
             self.metrics.load_latency.record(now.saturating_sub(load.began));
             if let (LoadKind::Force, Some(memory)) = (load.kind, &self.memory) {
@@ -81,9 +81,11 @@ impl Engine {
                 memory.remove(load.name);
             }
             load.run = Run::Ended;
-            load.storage
+            (load.storage, load.place.take())
         });
-        let storage = storage?;
+        let (storage, place) = ended?;
+        // It is the loader's: a slow Redis, which the value goes to now, is no reason to keep others from loading.
+        drop(place);
         self.metrics.loads_succeeded.add(1);
         if let Storage::Lease(_) = storage {
             return Some(request);

@@ -197,6 +197,7 @@ impl Engine {
         let mut pipeline = redis::pipe();
         pipeline.add_command(chunk::range(&self.keys.entry(one.name), from, len));
         let replies = shards.all(one.name, &pipeline, budget).await?;
+        budget.piece();
         Ok(replies.first().and_then(bytes_of).unwrap_or_default().to_vec())
     }
 }

@@ -56,6 +56,11 @@ impl Budget {
         }
     }
 
+    /// A piece of something longer came: the next one has a step of its own.
+    pub fn piece(&mut self) {
+        self.until = (Instant::now() + self.step).min(self.last);
+    }
+
     /// Another step if bytes arrived.
     ///
     /// # Errors
