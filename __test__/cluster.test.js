@@ -303,6 +303,36 @@ describe('cluster', () => {
     await eventually(async () => (await readAs(writer, third)) === 1, 1_000, 'the queued one reaches its peer')
   })
 
+  for (const [name, target] of [
+    ['a pattern', { pattern: 'probe *' }],
+    ['all of a namespace', { all: true }],
+  ]) {
+    test(`I1 read-your-writes, I6 nothing lost: ${name}, which the namespace’s master alone refuses, counts for what lies on the others`, async (t) => {
+      const { cache, namespace, keys, home, masters } = await reader(t)
+      const elsewhere = [...keys].filter(([port]) => port !== home).map(([, key]) => key)
+      const { server } = masters.find(({ port }) => port === home)
+      const heartbeats = async () => Number(/cmdstat_time:calls=(\d+)/.exec(await server.command('INFO', 'commandstats'))[1])
+
+      await server.command('CONFIG', 'SET', 'min-replicas-to-write', 9)
+      const receipt = await cache.invalidate(target)
+      // Its heartbeats go on, and tell of versions that know nothing of it.
+      const earlier = await heartbeats()
+      const isAgain = async () => {
+        await cache.getOrSet('keeps it awake', () => 1)
+        return (await heartbeats()) >= earlier + 3
+      }
+      await eventually(isAgain, 5_000, 'heartbeats')
+      const meanwhile = await Promise.all(elsewhere.map((key) => cache.getOrSet(key, () => 'loaded')))
+      await server.command('CONFIG', 'SET', 'min-replicas-to-write', 0)
+      await eventually(async () => (await cache.health()).status === 'ok', 5_000, 'it is applied')
+      const other = open(t, { redis: urlBy(1), namespace, memory: false })
+      const afterwards = await Promise.all(elsewhere.map((key) => other.getOrSet(key, () => 'loaded')))
+
+      assert.equal(receipt.redis, 'queued')
+      for (const values of [meanwhile, afterwards]) assert.deepEqual(values, elsewhere.map(() => 'loaded'))
+    })
+  }
+
   test('a tag whose slot is just moving: what is kept under it counts for all', async (t) => {
     const namespace = freshNamespace()
     const [one, other] = [0, 1].map((n) => open(t, { redis: urlBy(n), namespace, memory: false }))

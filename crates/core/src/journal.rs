@@ -100,6 +100,12 @@ impl Journal {
         meant.take(most).cloned().collect()
     }
 
+    /// Whether one is noted that is sent to this slot.
+    #[must_use]
+    pub fn holds(&self, slot: u16) -> bool {
+        self.lock().by_name.values().any(|noted| noted.slot == slot)
+    }
+
     /// The slot of each, in any order.
     pub fn each_slot(&self, mut visit: impl FnMut(u16)) {
         self.lock().by_name.values().for_each(|noted| visit(noted.slot));

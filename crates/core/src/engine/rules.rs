@@ -273,6 +273,8 @@ impl Engine {
         match self.versions.get(whole) {
             Some(known) if known.version != found.version => self.bump_whole(),
             Some(known) if known == found => {}
+            // Ours are not in it yet. What lies on the other masters of a cluster is judged by it.
+            _ if self.journal.holds(whole.slot()) => {}
             _ => self.install_version(whole, found, since),
         }
         self.take_rules(self.news.applied(), found.latest_rule(), rules)?;
