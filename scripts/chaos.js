@@ -20,6 +20,7 @@ const { isMet, number, partOf, textOf, whereOf } = require('./chaos/report.js')
 const { runChaos } = require('./chaos/run.js')
 const { TOPOLOGIES, whyNot } = require('./chaos/topologies.js')
 const { ensureInstalled } = require('./lib/install.js')
+const { wholeNumber } = require('./lib/options.js')
 const { fail, runSteps } = require('./lib/run.js')
 const { ensureRedisServer } = require('./redis-server.js')
 
@@ -39,12 +40,7 @@ const TELL_MS = 10_000
 
 function readOptions() {
   const { values } = parseArgs({ options: OPTIONS })
-  const count = (name, least = 1) => {
-    const value = Number(values[name])
-    if (!Number.isInteger(value) || value < least)
-      throw new Error(`--${name} is a whole number from ${least}, not ${values[name]}`)
-    return value
-  }
+  const count = (name, least) => wholeNumber(values, name, least)
   const topologies = values.topology.split(',')
   for (const name of topologies) {
     if (!Object.hasOwn(TOPOLOGIES, name))

@@ -16,6 +16,7 @@ const { parseArgs } = require('node:util')
 const { build } = require('./build.js')
 const { endure, growth, shortcomings } = require('./endure/run.js')
 const { ensureInstalled } = require('./lib/install.js')
+const { wholeNumber } = require('./lib/options.js')
 const { ROOT, fail, runSteps } = require('./lib/run.js')
 const { markdownTable, textTable } = require('./lib/tables.js')
 const { ensureRedisServer } = require('./redis-server.js')
@@ -30,12 +31,7 @@ const HEAD = ['', 'errors', 'RSS after warm-up', 'at the end', 'trend over it']
 
 function readPlan() {
   const { values } = parseArgs({ options: OPTIONS })
-  const count = (name) => {
-    const value = Number(values[name])
-    if (!Number.isInteger(value) || value < 0)
-      throw new Error(`--${name} is a whole number from 0, not ${values[name]}`)
-    return value
-  }
+  const count = (name) => wholeNumber(values, name, 0)
   return { threads: count('threads'), ops: count('ops'), seed: count('seed'), isKept: values.write }
 }
 

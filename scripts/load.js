@@ -13,6 +13,7 @@ const os = require('node:os')
 const path = require('node:path')
 const { parseArgs } = require('node:util')
 const { preparations } = require('./lib/next-app.js')
+const { wholeNumber } = require('./lib/options.js')
 const { ROOT, fail, runSteps } = require('./lib/run.js')
 const { BUILDS, CHANGES, EXPONENT } = require('./load/mix.js')
 const { chartOf, figuresOf, groupsOf, markdownOf, textOf, verdictsOf } = require('./load/report.js')
@@ -30,12 +31,7 @@ const OPTIONS = {
 
 function readOptions() {
   const { values } = parseArgs({ options: OPTIONS })
-  const count = (name) => {
-    const value = Number(values[name])
-    if (!Number.isInteger(value) || value < 1)
-      throw new Error(`--${name} is a whole number from 1, not ${values[name]}`)
-    return value
-  }
+  const count = (name) => wholeNumber(values, name)
   return { seconds: count('seconds'), rate: count('rate'), inFlight: count('in-flight'), isKept: values.write }
 }
 
