@@ -5,7 +5,7 @@
 // TIDECACHE_DISABLED, which is the operator's switch.
 
 const { CacheConfigError } = require('../errors.js')
-const { refuse, isObject, checkNames, checkFunction, envText, envSwitch } = require('./check.js')
+const { refuse, isObject, checkNames, checkFunction, checkInteger, envText, envSwitch } = require('./check.js')
 const { entryDefaults } = require('./entry.js')
 const { redisOptions } = require('./redis.js')
 
@@ -27,11 +27,11 @@ const DEFAULT_NAMESPACE = 'tidecache'
 /** Below this the overhead of a handful of entries fills it. */
 const MEMORY_MIN = 64 * 1024
 const MEMORY_DEFAULT = 64 * 1024 * 1024
-/** What a pool of sockets and a database take from one process; and ten thousand cold keys at once may wait. */
+/** Loads that may run, what a pool of sockets and a database take from one process; and that may wait, ten thousand cold keys at once. */
 const LOADS = 256
-const LOADS_MAX = 65_536
+const LOADS_RANGE = [1, 65_536]
 const QUEUED = 16_384
-const QUEUED_MAX = 1_048_576
+const QUEUED_RANGE = [0, 1_048_576]
 /** The name stands before every stored value, its length in one byte. */
 const NAME_MAX = 255
 
@@ -76,12 +76,6 @@ function memoryOf(value, env) {
   if (text === '0') return 0
   const bytes = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN
   return checkBytes(bytes, 'TIDECACHE_MEMORY_BYTES', text, "'0' for no memory tier")
-}
-
-/** How many loads may run, or wait. */
-function countOf(value, name, least, most) {
-  const fine = Number.isInteger(value) && value >= least && value <= most
-  return fine ? value : refuse(name, value, `an integer from ${least} to ${most}`)
 }
 
 function checkName(value, name) {
@@ -150,17 +144,13 @@ function cacheOptions(options = {}, env = process.env) {
     )
   }
   checkNames(options, CACHE_NAMES)
+  const { maxLoads = LOADS, maxQueuedLoads = QUEUED } = options
   return Object.freeze({
     redis: redisOptions(options.redis, env),
     ...namespaceOf(options.namespace, env),
     memoryMaxBytes: memoryOf(options.memory, env),
-    maxLoads: countOf(options.maxLoads === undefined ? LOADS : options.maxLoads, 'maxLoads', 1, LOADS_MAX),
-    maxQueuedLoads: countOf(
-      options.maxQueuedLoads === undefined ? QUEUED : options.maxQueuedLoads,
-      'maxQueuedLoads',
-      0,
-      QUEUED_MAX,
-    ),
+    maxLoads: checkInteger(maxLoads, 'maxLoads', LOADS_RANGE),
+    maxQueuedLoads: checkInteger(maxQueuedLoads, 'maxQueuedLoads', QUEUED_RANGE),
     disabled: envSwitch(env, 'TIDECACHE_DISABLED'),
     defaults: entryDefaults(options.defaults),
     types: typesOf(options.types),

@@ -94,6 +94,11 @@ function checkOneOf(value, name, allowed) {
   return allowed.includes(value) ? value : refuse(name, value, allowed.map((a) => `'${a}'`).join(' or '))
 }
 
+/** @param {string} allowed for the message: the same range in words */
+function checkInteger(value, name, [least, most], allowed = `an integer from ${least} to ${most}`) {
+  return Number.isInteger(value) && value >= least && value <= most ? value : refuse(name, value, allowed)
+}
+
 /** Text of the environment: unset and empty are the same. */
 function envText(env, name) {
   const text = env[name]
@@ -108,4 +113,15 @@ function envSwitch(env, name) {
   return refuse(name, text, "'true', '1', 'false' or '0'")
 }
 
-module.exports = { shown, refuse, refuseName, isObject, checkNames, checkFunction, checkOneOf, envText, envSwitch }
+module.exports = {
+  shown,
+  refuse,
+  refuseName,
+  isObject,
+  checkNames,
+  checkFunction,
+  checkOneOf,
+  checkInteger,
+  envText,
+  envSwitch,
+}

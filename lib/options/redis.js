@@ -7,7 +7,7 @@
 const { inspect, types } = require('node:util')
 const { CacheConfigError } = require('../errors.js')
 const { toMs, WINDOW, TIMEOUT } = require('../duration.js')
-const { refuse, isObject, checkNames, checkOneOf, envText, envSwitch } = require('./check.js')
+const { refuse, isObject, checkNames, checkOneOf, checkInteger, envText, envSwitch } = require('./check.js')
 const { DB_MAX, SCHEMES, endpointOf, nodeOf } = require('./url.js')
 
 const NAMES = [
@@ -30,9 +30,10 @@ const LATER = ['compression']
 /** Of a secret: half of what SHA-256 gives. */
 const KEY_MIN = 16
 /** Below this hardly more than the header of an entry fits; above it Redis itself takes no value. */
-const ENTRY_MIN = 1_024
-const ENTRY_MAX = 512 * 1024 * 1024
+const ENTRY_RANGE = [1_024, 512 * 1024 * 1024]
+const ENTRY_ALLOWED = `an integer number of bytes from ${ENTRY_RANGE[0]} to ${ENTRY_RANGE[1]} (512 MiB)`
 const ENTRY_DEFAULT = 8 * 1024 * 1024
+const DB_RANGE = [0, DB_MAX]
 const SENTINEL_NAMES = ['master', 'username', 'password']
 const TLS_NAMES = ['ca', 'cert', 'key', 'servername', 'rejectUnauthorized']
 const COHERENCE = ['auto', 'tracking', 'none']
@@ -85,12 +86,6 @@ function credential(value, name, fromUrl) {
   if (value === undefined) return fromUrl
   if (typeof value !== 'string' || value === '') throw new CacheConfigError(`${name} must be a non-empty string`)
   return value
-}
-
-function dbNumber(value, fromUrl) {
-  if (value === undefined) return fromUrl ?? 0
-  const fine = Number.isInteger(value) && value >= 0 && value <= DB_MAX
-  return fine ? value : refuse('redis.db', value, `an integer from 0 to ${DB_MAX}`)
 }
 
 /** Sentinels: from the URL or `nodes`, with what they call the master and credentials of their own. null: there are none. */
@@ -161,13 +156,6 @@ function integrityKeyOf(value) {
   return bytes
 }
 
-function maxEntryBytesOf(value = ENTRY_DEFAULT) {
-  const fine = Number.isInteger(value) && value >= ENTRY_MIN && value <= ENTRY_MAX
-  if (!fine)
-    refuse('redis.maxEntryBytes', value, `an integer number of bytes from ${ENTRY_MIN} to ${ENTRY_MAX} (512 MiB)`)
-  return value
-}
-
 /** `username`, `password` and TLS keys stay out of `util.inspect` and JSON, which end up in logs. */
 function guarded(redis) {
   const hide = (value) => (value === null ? null : '***')
@@ -207,7 +195,7 @@ function source(value, env) {
 /** How Redis is spoken to, checked also when there is none: a misspelt duration should not wait for production. */
 function linkOf(options) {
   const { connectTimeout = 2_000, commandTimeout = 250, maxUnverified = 1_000, isolated = 5_000 } = options
-  const { coherence = 'auto' } = options
+  const { coherence = 'auto', maxEntryBytes = ENTRY_DEFAULT } = options
   checkOneOf(coherence, 'redis.coherence', COHERENCE)
   return {
     connectTimeout: toMs(connectTimeout, 'redis.connectTimeout', TIMEOUT),
@@ -216,7 +204,7 @@ function linkOf(options) {
     isolated: isolated === 'ttl' ? -1 : toMs(isolated, 'redis.isolated', WINDOW),
     coherence,
     integrityKey: integrityKeyOf(options.integrityKey),
-    maxEntryBytes: maxEntryBytesOf(options.maxEntryBytes),
+    maxEntryBytes: checkInteger(maxEntryBytes, 'redis.maxEntryBytes', ENTRY_RANGE, ENTRY_ALLOWED),
   }
 }
 
@@ -252,7 +240,8 @@ function redisOptions(value, env) {
   const tls = tlsOf(options.tls, where.scheme, env)
   const username = credential(options.username, 'redis.username', where.username)
   const password = credential(options.password, 'redis.password', where.password)
-  const db = dbNumber(options.db, where.db)
+  const { db = where.db ?? 0 } = options
+  checkInteger(db, 'redis.db', DB_RANGE)
   if (cluster !== null && db !== 0) throw new CacheConfigError('redis.db must be 0: a cluster has no other')
   const url = plainUrl(where, db, tls, sentinels, cluster)
   return guarded({ url, host, port, path, nodes: cluster, username, password, db, tls, sentinels, ...how })
