@@ -6,9 +6,10 @@ use super::check::{Read, Value};
 use super::mutant::Mutant;
 use super::process::{Kept, Since};
 use super::proof::{BySome, Layout};
-use super::redis::{slot_of, Command, Dep, Entry, Reply, NAMESPACE};
+use super::redis::{slot_of, Command, Entry, Reply, NAMESPACE};
 use super::wires::DATA;
 use super::world::{Client, TIMEOUT};
+use crate::names::Dep;
 use crate::sim::Time;
 
 /// When the callers stop.

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::proof::BySome;
-use super::redis::{Dep, NODE_TIMEOUT};
+use super::redis::NODE_TIMEOUT;
 use super::weather::GOSSIP;
 use super::world::TIMEOUT;
-use crate::history::Moment;
+use crate::history::{Moment, Violation};
+use crate::names::Dep;
 use crate::sim::Time;
 
 #[derive(Debug)]
@@ -36,13 +37,6 @@ pub struct Read {
     pub is_last: bool,
     /// Served by memory, on whose word.
     pub by: Option<BySome>,
-}
-
-#[derive(Debug)]
-pub struct Violation {
-    pub rule: &'static str,
-    pub at: Time,
-    pub detail: String,
 }
 
 /// How long the cluster itself may take until it tells that another master is in charge.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::calls::CALLS_END;
-use super::check::{Detection, History, Violation};
+use super::check::{Detection, History};
 use super::mutant::Mutant;
 use super::process::Process;
 use super::proof::BySome;
@@ -12,6 +12,7 @@ use super::redis::{first_map, Redis, Slot};
 use super::weather::{Sky, Weather, HEALED};
 use super::world::{run, Client, World, MASTERS, PROCESSES};
 use crate::held::Bounds;
+use crate::history::Violation;
 use crate::rng::Rng;
 use crate::scenario::Trace;
 use crate::sim::{Sim, Time};

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::mutant::Mutant;
 use super::proof::{BySome, Claim, Layout, Proof};
-use super::redis::{first_map, Dep, NodeId, Pulse, DEPS, KEYS};
+use super::redis::{first_map, NodeId, Pulse, DEPS, KEYS};
 use crate::held::Bounds;
+use crate::names::Dep;
 use crate::sim::{Promise, Time};
 
 /// The link to one master.

@@ -8,7 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::mutant::Mutant;
-use super::redis::{Dep, Epoch, NodeId, DEPS};
+use super::redis::{Epoch, NodeId, DEPS};
+use crate::names::Dep;
 use crate::sim::Time;
 
 /// Whose each slot is, as a process believes.

@@ -1,11 +1,10 @@
 //! One node of a cluster: its slots, what it believes of the others, and the scripts, each atomic.
 
+use crate::names::{Dep, Token};
 use crate::sim::Time;
 
-pub type Dep = usize;
 pub type NodeId = usize;
 pub type Epoch = u64;
-pub type Token = u64;
 
 /// Two keys, two tags, and the namespace with its rules; each a slot of its own.
 pub const KEYS: usize = 2;

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::proof::Layout;
-use super::redis::{Chart, Command, Dep, Epoch, NodeId, Reply, DEPS};
+use super::redis::{Chart, Command, Epoch, NodeId, Reply, DEPS};
 use super::wires::DATA;
 use super::world::Client;
+use crate::names::Dep;
 
 impl Client {
     /// Runs as long as the process does.

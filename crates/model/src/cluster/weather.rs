@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::redis::{Dep, NodeId, Redis, DEPS, NAMESPACE, NODE_TIMEOUT};
+use super::redis::{NodeId, Redis, DEPS, NAMESPACE, NODE_TIMEOUT};
 use super::world::{Client, World, MASTERS, PROCESSES};
+use crate::names::Dep;
 use crate::sim::{Promise, Time};
 
 /// The longest until another node hears of a change.

@@ -1,7 +1,8 @@
 //! Sessions: two wires to one node, each in its own order; cut, or swallowed without a word.
 
-use super::redis::{slot_of, Command, Dep, NodeId, Reply};
+use super::redis::{slot_of, Command, NodeId, Reply};
 use super::world::{Client, World, TIMEOUT};
+use crate::names::Dep;
 use crate::sim::{Promise, Time};
 
 pub const DATA: usize = 0;
