@@ -11,7 +11,7 @@ use crate::journal::Journal;
 use crate::key::{slot_of, NameHash};
 use crate::link::Link;
 use crate::redis::chunk;
-use crate::redis::fault::Fault;
+use crate::redis::fault::{has_moved, Fault};
 use crate::redis::script::ScriptCall;
 use crate::redis::session::Session;
 use crate::redis::wire::Budget;
@@ -234,9 +234,7 @@ impl Shards {
         };
         let seat = &router.seats[place];
         match seat.note(seat.usable(true)?.data.all(pipeline, budget).await) {
-            Err(Fault::Refused(why)) if ["MOVED", "ASK", "TRYAGAIN"].iter().any(|code| why.starts_with(code)) => {
-                Err(router.moved(&why))
-            }
+            Err(Fault::Refused(why)) if has_moved(&why) => Err(router.moved(&why)),
             replies => replies,
         }
     }

@@ -2,6 +2,8 @@
 
 use redis::Value;
 
+use crate::redis::fault::{fault_of, Fault};
+
 /// Text of a reply, whichever form the protocol gave it.
 #[must_use]
 pub fn text(value: &Value) -> Option<String> {
@@ -76,6 +78,25 @@ pub fn time(value: &Value) -> Option<i64> {
         return None;
     };
     Some(number(parts.first()?)? * 1_000_000 + number(parts.get(1)?)?)
+}
+
+/// A page of SCAN: where the next one begins, `None` after the last, and the names.
+///
+/// # Errors
+/// When it is an error, or no page.
+pub fn page(reply: &Value) -> Result<(Option<String>, Vec<String>), Fault> {
+    if let Some(fault) = fault_of(reply) {
+        return Err(fault);
+    }
+    let Value::Array(parts) = reply else {
+        return Err(Fault::Refused("SCAN answers no page".into()));
+    };
+    let next = parts.first().and_then(text).filter(|cursor| cursor != "0");
+    let names = match parts.get(1) {
+        Some(Value::Array(names)) => names.iter().filter_map(text).collect(),
+        _ => Vec::new(),
+    };
+    Ok((next, names))
 }
 
 #[cfg(test)]

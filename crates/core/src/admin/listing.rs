@@ -106,43 +106,34 @@ impl Listing {
             complete(&names, heads, master, visit).await
         };
         let (heads, page) = futures_util::future::try_join(asked, self.page(visit)).await?;
-        if let Some(page) = page {
-            self.take_page(page, visit)?;
+        if let Some((master, next, names)) = page {
+            self.take_page(master, next, names, visit);
         }
         Ok(heads)
     }
 
-    async fn page(&self, visit: &Visit) -> Result<Option<Value>, Fault> {
+    /// The next names: the master that has them, and where its page after them begins.
+    async fn page(&self, visit: &Visit) -> Result<Option<(usize, Option<String>, Vec<String>)>, Fault> {
         let Some((master, cursor)) = &self.cursor else {
             return Ok(None);
         };
         let mut pipeline = redis::pipe();
         pipeline.cmd("SCAN").arg(cursor).arg("MATCH");
         pipeline.arg(visit.keys.entries()).arg("COUNT").arg(self.page);
-        Ok(visit.send_to(*master, &pipeline).await?.pop())
+        let reply = visit.send_to(*master, &pipeline).await?.pop().unwrap_or(Value::Nil);
+        let (next, names) = facts::page(&reply)?;
+        Ok(Some((*master, next, names)))
     }
 
-    fn take_page(&mut self, page: Value, visit: &Visit) -> Result<(), Fault> {
-        if let Some(fault) = fault_of(&page) {
-            return Err(fault);
-        }
-        let (Value::Array(parts), Some((master, _))) = (page, self.cursor.take()) else {
-            return Err(Fault::Refused("SCAN answers no page".into()));
-        };
-        let next = parts.first().and_then(facts::text).filter(|cursor| cursor != "0");
+    fn take_page(&mut self, master: usize, next: Option<String>, mut names: Vec<String>, visit: &Visit) {
         self.cursor = match next {
             Some(cursor) => Some((master, cursor)),
             None => Some(master + 1).filter(|next| *next < visit.masters()).map(beginning),
-        };
-        let mut names: Vec<String> = match parts.get(1) {
-            Some(Value::Array(names)) => names.iter().filter_map(facts::text).collect(),
-            _ => Vec::new(),
         };
         names.retain(|name| self.seen.insert(xxhash_rust::xxh3::xxh3_64(name.as_bytes())));
         self.scanned += self.page as u64;
         self.page = PAGE;
         self.names = (master, names);
-        Ok(())
     }
 
     async fn rows(&mut self, heads: &[Value], visit: &Visit) -> Result<Vec<Json>, Fault> {

@@ -85,10 +85,7 @@ impl Sampler {
             let mut pipeline = redis::pipe();
             pipeline.cmd("SCAN").arg(from).arg("COUNT").arg(PAGE);
             let reply = visit.send_to(*master, &pipeline).await?.pop().unwrap_or(Value::Nil);
-            if let Some(fault) = fault_of(&reply) {
-                return Err(fault);
-            }
-            let (cursor, names) = page(reply);
+            let (cursor, names) = facts::page(&reply)?;
             let met = self.walk.note(names, visit);
             ours.extend(met.into_iter().map(|name| (*master, name)));
             self.cursor = match cursor {
@@ -185,18 +182,6 @@ impl Sizes {
     fn mean(&self) -> Option<f64> {
         (self.weight > 0.0).then(|| self.sum / self.weight)
     }
-}
-
-fn page(reply: Value) -> (Option<String>, Vec<String>) {
-    let Value::Array(parts) = reply else {
-        return (None, Vec::new());
-    };
-    let cursor = parts.first().and_then(facts::text).filter(|cursor| cursor != "0");
-    let names = match parts.get(1) {
-        Some(Value::Array(names)) => names.iter().filter_map(facts::text).collect(),
-        _ => Vec::new(),
-    };
-    (cursor, names)
 }
 
 /// Counters of the servers since their start, and their state: of several all together.

@@ -6,15 +6,16 @@ use futures_util::future::{try_join_all, OptionFuture};
 use redis::{Cmd, Pipeline, Value};
 
 use super::connect;
-use super::masters::chart;
+use super::masters::{chart, owns};
 use super::needs::user_of;
 use crate::clock::{Clock, SystemClock, MS};
 use crate::config::RedisConfig;
 use crate::envelope::Reign;
 use crate::key::{NameHash, Namespace, RedisKeys};
-use crate::redis::fault::Fault;
+use crate::redis::fault::{has_moved, Fault};
 use crate::redis::sentinel::locate;
 use crate::redis::session::{identify, Identity};
+use crate::redis::slots::Owner;
 use crate::redis::wire::{Budget, Wire};
 
 /// What one batch may take without a byte arriving: an operator waits longer than an application does.
@@ -32,8 +33,8 @@ pub struct Visit {
 
 #[derive(Debug)]
 struct Master {
-    /// Of a cluster's slots; `None`: it has all that there is.
-    slots: Option<Vec<(u16, u16)>>,
+    /// What it has of a cluster; `None`: it has all that there is.
+    owner: Option<Owner>,
     reign: Reign,
     wire: Wire,
     /// Server time minus local time, ms.
@@ -76,7 +77,7 @@ impl Visit {
         let owners = chart.owners.into_iter().filter(|owner| !owner.slots.is_empty());
         let reaching = owners.map(|owner| {
             let at = config.at(&owner.node);
-            async move { Master::reach(&at, Some(owner.slots), namespace).await }
+            async move { Master::reach(&at, Some(owner), namespace).await }
         });
         let masters = try_join_all(reaching).await?;
         if masters.is_empty() {
@@ -159,7 +160,7 @@ impl Visit {
 }
 
 impl Master {
-    async fn reach(config: &RedisConfig, slots: Option<Vec<(u16, u16)>>, namespace: &str) -> Result<Self, String> {
+    async fn reach(config: &RedisConfig, owner: Option<Owner>, namespace: &str) -> Result<Self, String> {
         let place = config.place();
         let wire = connect::open(config, |_| {})
             .await
@@ -169,7 +170,7 @@ impl Master {
             .await
             .map_err(|fault| sentence(&fault, user_of(config), namespace))?;
         Ok(Self {
-            slots,
+            owner,
             reign,
             wire,
             offset,
@@ -177,8 +178,7 @@ impl Master {
     }
 
     fn has(&self, slot: u16) -> bool {
-        let owns = |slots: &Vec<(u16, u16)>| slots.iter().any(|(first, last)| (*first..=*last).contains(&slot));
-        self.slots.as_ref().is_none_or(owns)
+        self.owner.as_ref().is_none_or(|owner| owns(owner, slot))
     }
 
     async fn all(&self, pipeline: &Pipeline) -> Result<Vec<Value>, Fault> {
@@ -188,11 +188,6 @@ impl Master {
 
 fn unowned(name: NameHash) -> Fault {
     Fault::Refused(format!("CLUSTERDOWN no master has slot {}", name.slot()))
-}
-
-/// What a node says when a slot is elsewhere by now.
-fn has_moved(why: &str) -> bool {
-    ["MOVED", "ASK", "TRYAGAIN"].iter().any(|code| why.starts_with(code))
 }
 
 fn sentence(fault: &Fault, user: &str, namespace: &str) -> String {

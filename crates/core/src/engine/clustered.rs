@@ -19,7 +19,7 @@ use crate::endpoint;
 use crate::key::SLOTS;
 use crate::link::{lost, Link, LinkState};
 use crate::notice::Change;
-use crate::redis::fault::{fault_of, Fault};
+use crate::redis::fault::{fault_of, has_moved, Fault};
 use crate::redis::session::Session;
 use crate::redis::slots::{ask_node, ask_over, Chart};
 use crate::redis::wire::Budget;
@@ -262,9 +262,7 @@ impl Engine {
 
 /// What a node says while the cluster changes around it; it is fit all the same.
 fn is_of_change(why: &str) -> bool {
-    ["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"]
-        .iter()
-        .any(|code| why.starts_with(code))
+    has_moved(why) || why.starts_with("CLUSTERDOWN")
 }
 
 fn retire(master: &Arc<Link>) {

@@ -80,6 +80,12 @@ pub fn fault_of(value: &Value) -> Option<Fault> {
     }
 }
 
+/// Whether a refusal says that a slot is elsewhere, or on its way there.
+#[must_use]
+pub fn has_moved(why: &str) -> bool {
+    ["MOVED", "ASK", "TRYAGAIN"].iter().any(|code| why.starts_with(code))
+}
+
 fn by_code(code: &str, detail: &str) -> Fault {
     let text = format!("{code} {detail}");
     match code {
