@@ -1,8 +1,8 @@
 //! A cluster: its masters, which slots are whose, and whether that has been looked at since it was last in doubt.
 //!
-//! Every master has a link of its own, with its breaker, its heartbeats and its session. What memory may serve is one matter
-//! for all of them: the channel grows when any is armed anew, and the basis is that of the master that was heard of least.
-//! So whichever master an invalidation is sent to, and wherever a slot moves, its push has arrived or the proof ends.
+//! Every master has a link of its own, with its breaker, its heartbeats and its session. While all are heard of, the one that was
+//! heard of least proves all that memory holds; while some are lost, an entry is proven by the masters of what it depends on
+//! (`owners`).
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use crate::config::{Address, Node, RedisConfig};
 use crate::key::SLOTS;
 use crate::link::Link;
+use crate::owners::{Bit, Owners, LAST};
 use crate::redis::slots::{Chart, Names, Pulse};
 
 /// No master's.
@@ -22,6 +23,12 @@ const NOBODY: u16 = u16::MAX;
 pub struct Layout {
     pub masters: Box<[Arc<Link>]>,
     slots: Box<[u16]>,
+    /// Of each master the epoch under which it has its slots: one that has lost some and got them back has another one.
+    epochs: Box<[u64]>,
+    /// Every node that was a master: its place here is its bit.
+    known: Box<[Node]>,
+    /// The channel that it came with.
+    pub since: u64,
 }
 
 impl Default for Layout {
@@ -29,6 +36,9 @@ impl Default for Layout {
         Self {
             masters: Box::default(),
             slots: vec![NOBODY; usize::from(SLOTS)].into(),
+            epochs: Box::default(),
+            known: Box::default(),
+            since: 0,
         }
     }
 }
@@ -39,17 +49,65 @@ impl Layout {
     pub fn of(chart: &Chart, before: &Self, config: &RedisConfig) -> Self {
         let mut slots = vec![NOBODY; usize::from(SLOTS)];
         let mut masters = Vec::with_capacity(chart.owners.len());
+        let mut nodes = before.known.to_vec();
         for (place, owner) in chart.owners.iter().enumerate() {
             for (first, last) in &owner.slots {
                 slots[usize::from(*first)..=usize::from(*last)].fill(place as u16);
             }
             let known = before.masters.iter().find(|link| is_at(link, &owner.node));
-            masters.push(known.map_or_else(|| Arc::new(Link::new(config.at(&owner.node))), Arc::clone));
+            let bit = bit_of(&mut nodes, &owner.node);
+            let link = || Arc::new(Link::of_master(config.at(&owner.node), bit));
+            masters.push(known.map_or_else(link, Arc::clone));
         }
         Self {
             masters: masters.into(),
             slots: slots.into(),
+            epochs: chart.owners.iter().map(|owner| owner.epoch).collect(),
+            known: nodes.into(),
+            since: 0,
         }
+    }
+
+    /// The masters, of those before, that have not the same slots any more, or have had others in between.
+    #[must_use]
+    pub fn moved_since(&self, before: &Self) -> Vec<Bit> {
+        let mut moved = Vec::new();
+        for (place, link) in before.masters.iter().enumerate() {
+            let now = self.masters.iter().position(|master| Arc::ptr_eq(master, link));
+            let is_same = now.is_some_and(|now| {
+                let mut slots = before.slots.iter().zip(&self.slots);
+                let keeps = slots.all(|(old, new)| (usize::from(*old) == place) == (usize::from(*new) == now));
+                keeps && before.epochs.get(place) == self.epochs.get(now)
+            });
+            if !is_same {
+                moved.push(link.bit);
+            }
+        }
+        moved
+    }
+
+    /// Whether every slot is whose it was.
+    #[must_use]
+    pub fn has_slots_of(&self, before: &Self) -> bool {
+        let bit = |layout: &Self, slot: u16| Some(layout.masters.get(layout.place(slot)?)?.bit);
+        (0..SLOTS).all(|slot| bit(self, slot) == bit(before, slot))
+    }
+
+    /// The mask of whose the slots are; `None`: one is nobody's.
+    #[must_use]
+    pub fn owners(&self, slots: impl Iterator<Item = u16>) -> Option<u64> {
+        let mut owners = 0;
+        for slot in slots {
+            owners |= 1 << self.masters.get(self.place(slot)?)?.bit;
+        }
+        Some(owners)
+    }
+
+    /// The mask of the masters that are known not to answer.
+    #[must_use]
+    pub fn down(&self) -> u64 {
+        let down = self.masters.iter().filter(|link| link.is_known_down());
+        down.fold(0, |mask, link| mask | 1 << link.bit)
     }
 
     #[must_use]
@@ -81,6 +139,15 @@ impl Layout {
         let node = (host.to_owned(), port);
         self.masters.iter().position(|link| is_at(link, &node))
     }
+}
+
+/// The place of a node that may not have been a master before.
+fn bit_of(nodes: &mut Vec<Node>, node: &Node) -> Bit {
+    let place = nodes.iter().position(|known| known == node).unwrap_or_else(|| {
+        nodes.push(node.clone());
+        nodes.len() - 1
+    });
+    Bit::try_from(place).unwrap_or(LAST).min(LAST)
 }
 
 fn is_at(link: &Link, (host, port): &Node) -> bool {
@@ -124,6 +191,8 @@ pub struct Cluster {
     pub survey: Arc<Survey>,
     /// Its masters were found once, and tried.
     pub is_open: AtomicBool,
+    /// Who vouches for what.
+    pub owners: Owners,
     /// How nodes are named: certificates are made out to hosts.
     pub names: Names,
 }
@@ -137,6 +206,7 @@ impl Cluster {
             layout: Mutex::default(),
             survey: Arc::default(),
             is_open: AtomicBool::new(false),
+            owners: Owners::default(),
             names: if is_tls { Names::Host } else { Names::Address },
         })
     }

@@ -5,8 +5,8 @@
 //! 1. [`registry`] one engine per process and Redis · [`admin`] the operator's view, beside the engines
 //! 2. [`engine`] every decision: probe, lookup, lease, fill, set, invalidate, supervise, report
 //! 3. [`endpoint`] what is known of a server · [`link`] and of the connection to it · [`shards`] what lives where ·
-//!    [`router`] several masters at once · [`cluster`] which they are · [`breaker`] · [`journal`] · [`versions`] · [`retry`] ·
-//!    [`loads`] · [`gate`] how many run at once · [`settling`]
+//!    [`router`] several masters at once · [`cluster`] which they are · [`owners`] what each vouches for · [`watches`] leases waited
+//!    for · [`breaker`] · [`journal`] · [`versions`] · [`retry`] · [`loads`] · [`gate`] how many run at once · [`settling`]
 //! 4. [`redis`] sockets, scripts, sessions
 //! 5. [`hot`] the hottest entries · [`memory`] the memory tier · [`metrics`] · [`notice`] changes told to all handles
 //! 6. [`envelope`] an entry in Redis · [`seal`] its HMAC · [`epoch`] what still stands · [`freshness`] the rule
@@ -32,6 +32,7 @@ pub mod loads;
 pub mod memory;
 pub mod metrics;
 pub mod notice;
+pub mod owners;
 pub mod path;
 pub mod redis;
 pub mod registry;
@@ -42,3 +43,4 @@ pub mod seal;
 pub mod settling;
 pub mod shards;
 pub mod versions;
+pub mod watches;

@@ -4,10 +4,9 @@
 //! `basis` is the send time of the last answered heartbeat: every invalidation before it has been seen.
 //! The supervisor (engine/supervise.rs) writes here; readers only look.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{watch, Notify};
 use tokio::time::{timeout, timeout_at, Instant as Deadline};
@@ -16,11 +15,12 @@ use crate::breaker::{Breaker, BreakerState};
 use crate::clock::{Instant, MS};
 use crate::cluster::{Cluster, Layout};
 use crate::config::{CoherenceMode, RedisConfig};
-use crate::key::NameHash;
+use crate::owners::Bit;
 use crate::redis::slots::Pulse;
 use crate::redis::wire::GRACE;
 use crate::router::Router;
 use crate::shards::Shards;
+use crate::watches::Watches;
 
 #[derive(Clone, Debug)]
 pub enum LinkState {
@@ -60,13 +60,16 @@ pub struct Link {
     tracking: AtomicBool,
     activity: AtomicU64,
     latency: AtomicU64,
-    lease_waiters: Mutex<HashMap<NameHash, Vec<Arc<Notify>>>>,
+    /// Leases of others that are waited for.
+    pub watches: Watches,
     /// Its masters, of a link to a cluster; each has a link of its own.
     pub cluster: Option<Cluster>,
     /// What its heartbeats tell, of a master of a cluster.
     pulse: Mutex<Option<Pulse>>,
     /// Every master of a cluster was there when it was last looked at.
     all_up: AtomicBool,
+    /// Its place in the masks of owners, of a master of a cluster.
+    pub bit: Bit,
 }
 
 impl Link {
@@ -93,7 +96,17 @@ impl Link {
             was_up: AtomicBool::new(false),
             activity: AtomicU64::new(0),
             latency: AtomicU64::new(u64::MAX),
-            lease_waiters: Mutex::default(),
+            watches: Watches::default(),
+            bit: 0,
+        }
+    }
+
+    /// A master of a cluster.
+    #[must_use]
+    pub fn of_master(config: RedisConfig, bit: Bit) -> Self {
+        Self {
+            bit,
+            ..Self::new(config)
         }
     }
 
@@ -210,8 +223,8 @@ impl Link {
             if let LinkState::Up(shards) = &*state {
                 self.tracking.store(shards.has_pushes(), SeqCst);
             }
-            self.down
-                .store(layout.masters.iter().any(|link| link.is_known_down()), SeqCst);
+            cluster.owners.set_down(layout.down());
+            self.down.store(layout.down() != 0, SeqCst);
         });
     }
 
@@ -228,8 +241,7 @@ impl Link {
             (None, None) => true,
             _ => false,
         };
-        let is_down = cluster.layout().masters.iter().any(|link| link.is_known_down());
-        !is_same || is_down != self.down.load(SeqCst)
+        !is_same || cluster.layout().down() != cluster.owners.down()
     }
 
     /// `true` when this is a change.
@@ -243,8 +255,16 @@ impl Link {
         master.basis_word.fetch_max(sent, SeqCst);
         if cluster.survey.is_done() {
             let layout = cluster.layout();
-            let basis = layout.masters.iter().map(|link| link.basis()).min();
-            self.basis_word.fetch_max(basis.unwrap_or_default(), SeqCst);
+            let words: Vec<Instant> = layout.masters.iter().map(|link| link.basis()).collect();
+            self.basis_word
+                .fetch_max(words.iter().min().copied().unwrap_or_default(), SeqCst);
+            if layout
+                .masters
+                .iter()
+                .any(|link| std::ptr::eq(Arc::as_ptr(link), master))
+            {
+                cluster.owners.hear(master.bit, sent, words);
+            }
         }
         self.basis.send_replace(self.basis());
         self.note_latency(now - sent);
@@ -322,9 +342,28 @@ impl Link {
         self.channel.load(SeqCst)
     }
 
-    /// Everything read before is unverified from here on.
-    pub fn next_channel(&self) {
-        self.channel.fetch_add(1, SeqCst);
+    /// What was read before is unverified from here on: everything, or what this master of a cluster owns.
+    pub fn next_channel(&self, bit: Bit) {
+        let channel = self.channel.fetch_add(1, SeqCst) + 1;
+        if let Some(cluster) = &self.cluster {
+            cluster.owners.raise(bit, channel);
+        }
+    }
+
+    /// Another map of slots: what has moved is unverified.
+    pub fn take_map(&self, cluster: &Cluster, mut layout: Layout) -> Arc<Layout> {
+        let before = cluster.layout();
+        for bit in layout.moved_since(&before) {
+            self.next_channel(bit);
+        }
+        layout.since = before.since;
+        if !layout.has_slots_of(&before) {
+            layout.since = self.channel.fetch_add(1, SeqCst) + 1;
+            cluster.owners.map(layout.since);
+        }
+        let layout = Arc::new(layout);
+        cluster.set_layout(Arc::clone(&layout));
+        layout
     }
 
     #[must_use]
@@ -357,8 +396,12 @@ impl Link {
     /// How long memory is served without proof now, ns.
     #[must_use]
     pub fn allowance(&self) -> u64 {
+        self.allowance_while(self.is_known_down())
+    }
+
+    fn allowance_while(&self, is_down: bool) -> u64 {
         let unverified = self.config.max_unverified.as_nanos() as u64;
-        if !self.tracking.load(SeqCst) || !self.is_known_down() {
+        if !self.tracking.load(SeqCst) || !is_down {
             return unverified;
         }
         match self.config.isolated {
@@ -367,19 +410,39 @@ impl Link {
         }
     }
 
-    /// Whether what was proven at `proof` under `channel` may be served at `now`.
+    /// Whether what was proven at `proof` under `channel`, and has these owners, may be served at `now`.
     #[must_use]
-    pub fn proves(&self, channel: u64, proof: Instant, now: Instant) -> bool {
+    pub fn proves(&self, channel: u64, owners: u64, proof: Instant, now: Instant) -> bool {
         // The basis is read before the channel: one of a newer channel must never prove an older entry.
         let proven = if channel & ALONE == 0 {
             proof.max(self.basis())
         } else {
             proof
         };
-        if channel & !ALONE != self.channel() {
-            return false;
+        let is_of_now = channel & !ALONE == self.channel();
+        if is_of_now && proven >= self.doubt.load(SeqCst) && now.saturating_sub(proven) <= self.allowance() {
+            return true;
         }
-        proven >= self.doubt.load(SeqCst) && now.saturating_sub(proven) <= self.allowance()
+        match &self.cluster {
+            Some(cluster) => self.proves_by_owners(cluster, channel, owners, proof, now),
+            None => false,
+        }
+    }
+
+    #[cold]
+    fn proves_by_owners(&self, cluster: &Cluster, channel: u64, owners: u64, proof: Instant, now: Instant) -> bool {
+        // What all masters prove, its own do; it is read first, as above.
+        let basis = self.basis();
+        let Some(heard) = cluster.owners.proven(owners, channel & !ALONE) else {
+            return false;
+        };
+        let proven = if channel & ALONE == 0 {
+            proof.max(heard).max(basis)
+        } else {
+            proof
+        };
+        let is_down = cluster.owners.down() & owners != 0;
+        proven >= self.doubt.load(SeqCst) && now.saturating_sub(proven) <= self.allowance_while(is_down)
     }
 
     /// The heartbeats vouch for the local table now.
@@ -419,47 +482,6 @@ impl Link {
     #[must_use]
     pub fn is_active(&self, now: Instant) -> bool {
         now.saturating_sub(self.activity.load(SeqCst)) < 5_000 * MS
-    }
-
-    // --- leases of others --------------------------------------------------------------------------------
-
-    /// A wake-up when the lease of `name` changes. Asked for before the lease is read.
-    #[must_use]
-    pub fn watch_lease(&self, name: NameHash) -> Arc<Notify> {
-        let wake = Arc::new(Notify::new());
-        self.waiters().entry(name).or_default().push(Arc::clone(&wake));
-        wake
-    }
-
-    pub fn unwatch_lease(&self, name: NameHash, wake: &Arc<Notify>) {
-        let mut waiters = self.waiters();
-        if let Some(list) = waiters.get_mut(&name) {
-            list.retain(|other| !Arc::ptr_eq(other, wake));
-            if list.is_empty() {
-                waiters.remove(&name);
-            }
-        }
-    }
-
-    pub fn lease_changed(&self, name: NameHash) {
-        if let Some(list) = self.waiters().get(&name) {
-            for wake in list {
-                wake.notify_one();
-            }
-        }
-    }
-
-    /// No push will come any more on the old connection.
-    pub fn all_leases_changed(&self) {
-        for list in self.waiters().values() {
-            for wake in list {
-                wake.notify_one();
-            }
-        }
-    }
-
-    fn waiters(&self) -> MutexGuard<'_, HashMap<NameHash, Vec<Arc<Notify>>>> {
-        self.lease_waiters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Head {
     pub since: Seq,
     /// The coherence channel it was read under; another one has not seen everything since.
     pub channel: u64,
+    /// The masters of a cluster that vouch for it; 0: all together, or it is not known.
+    pub owners: u64,
     /// The latest moment at which it was known to be valid without help of the channel.
     pub proof: Instant,
     /// Up to which count of invalidations no pattern rule matched it; from `since` on.
@@ -60,6 +62,7 @@ pub struct NewEntry<'a> {
     pub id: EntryId,
     pub since: Seq,
     pub channel: u64,
+    pub owners: u64,
     pub proof: Instant,
     pub marked_stale: bool,
     pub slots: &'a [Slot],
@@ -87,6 +90,7 @@ impl Entry {
             id: parts.id,
             since: parts.since,
             channel: parts.channel,
+            owners: parts.owners,
             proof: parts.proof,
             ruled: AtomicU64::new(parts.since),
             staled: AtomicU64::new(0),
@@ -330,6 +334,7 @@ mod tests {
             id: [0; 16],
             since: 0,
             channel: 0,
+            owners: 0,
             proof: 0,
             marked_stale: false,
             slots: &[Slot::namespace(), Slot::of(NameHash(5))],

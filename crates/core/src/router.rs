@@ -114,6 +114,12 @@ impl Router {
         self.layout.place(slot)
     }
 
+    /// Whose these slots are, and the map that says so.
+    #[must_use]
+    pub fn owners(&self, slots: impl Iterator<Item = u16>) -> Option<(u64, u64)> {
+        Some((self.layout.owners(slots)?, self.layout.since))
+    }
+
     /// The session with a slot's master.
     #[must_use]
     pub fn session(&self, slot: u16) -> Option<&Arc<Session>> {

@@ -91,6 +91,15 @@ impl Shards {
         }
     }
 
+    /// Whose these names are, in a cluster, and the map that says so.
+    #[must_use]
+    pub fn owners(&self, names: impl Iterator<Item = NameHash>) -> Option<(u64, u64)> {
+        match self {
+            Self::Alone(_) => None,
+            Self::Many(router) => router.owners(names.map(NameHash::slot)),
+        }
+    }
+
     /// By master; what is nobody's now comes last.
     #[must_use]
     pub fn parts<T>(&self, items: Vec<T>, name: impl Fn(&T) -> NameHash) -> Vec<Vec<T>> {

@@ -139,8 +139,7 @@ impl Engine {
     /// Gives every master a keeper and takes it from those that are none any more; waits for the first word of new ones.
     async fn seat(&self, link: &Link, cluster: &Cluster, chart: &Chart, keepers: &mut Keepers) {
         let before = cluster.layout();
-        let layout = Arc::new(Layout::of(chart, &before, &link.config));
-        cluster.set_layout(Arc::clone(&layout));
+        let layout = link.take_map(cluster, Layout::of(chart, &before, &link.config));
         keepers.retain(|(master, keeper)| {
             let stays = layout.has(master);
             if !stays {

@@ -330,6 +330,7 @@ impl Engine {
     }
 
     fn keep_in_memory(&self, filling: &Filling, id: EntryId, since: u64) {
+        let shards = self.link.as_ref().and_then(|link| link.shards());
         let entry = Entry::new(&NewEntry {
             key: &filling.key,
             payload: &filling.payload.bytes,
@@ -339,6 +340,7 @@ impl Engine {
             id,
             since,
             channel: filling.channel,
+            owners: self.owners(shards.as_deref(), filling.channel, filling.name, &filling.tags),
             proof: filling.began,
             marked_stale: false,
             slots: &slots(filling.name, &filling.tags),

@@ -285,6 +285,7 @@ impl Engine {
             id: envelope.id,
             since: since.seq,
             channel: since.channel,
+            owners: self.owners(Some(shards), since.channel, one.name, &tags),
             proof,
             marked_stale,
             slots: &slots(one.name, &tags),

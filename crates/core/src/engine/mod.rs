@@ -47,7 +47,7 @@ use crate::epoch::{Epochs, Slot, Standing};
 use crate::gate::Gate;
 use crate::journal::{Journal, Order};
 use crate::key::{Kind, NameHash, Namespace, Push, RedisKeys};
-use crate::link::Link;
+use crate::link::{Link, ALONE};
 use crate::loads::{Load, LoadId, Loads, OwnerId, Storage};
 use crate::memory::{Entry, Memory, Trim};
 use crate::metrics::Metrics;
@@ -268,6 +268,19 @@ impl Engine {
         let mut names = path::implicit(&self.namespace, key);
         names.extend(tags.iter().map(|tag| self.namespace.tag(tag)));
         names
+    }
+
+    /// The masters that vouch for what began under this channel and depends on these names, as these shards have them. 0: all
+    /// together, or it began under another map.
+    fn owners(&self, shards: Option<&Shards>, channel: u64, name: NameHash, tags: &[NameHash]) -> u64 {
+        let Some(cluster) = self.link.as_ref().and_then(|link| link.cluster.as_ref()) else {
+            return 0;
+        };
+        let names = [self.namespace.whole(), name].into_iter().chain(tags.iter().copied());
+        match shards.and_then(|shards| shards.owners(names)) {
+            Some((owners, map)) if cluster.owners.is_current(map, channel & !ALONE) => owners,
+            _ => 0,
+        }
     }
 
     /// Life of version keys, ms: twice the longest entry.

@@ -123,7 +123,7 @@ impl Engine {
             return None;
         }
         if let Some(link) = &self.link {
-            if !link.proves(head.channel, head.proof, now) {
+            if !link.proves(head.channel, head.owners, head.proof, now) {
                 return None;
             }
         }
@@ -226,7 +226,7 @@ impl Engine {
         }
         self.link
             .as_ref()
-            .is_none_or(|link| link.proves(load.channel, load.began, now))
+            .is_none_or(|link| link.proves(load.channel, 0, load.began, now))
     }
 
     /// Until when the source of a load settles, if it began in that time.

@@ -15,6 +15,7 @@ use crate::endpoint;
 use crate::key::Kind;
 use crate::link::{Link, LinkState};
 use crate::notice::Change;
+use crate::owners::Bit;
 use crate::redis::fault::Fault;
 use crate::redis::sentinel::{self, Master};
 use crate::redis::session::{Canaries, Listener, Pushed, Session};
@@ -159,10 +160,10 @@ impl Engine {
     /// Connects and arms a session, applies what is noted, and only then lets anyone trust it.
     async fn establish(self: &Arc<Self>, link: &Arc<Link>) -> Result<Arc<Session>, Fault> {
         let whole = self.link.as_ref().ok_or(Fault::Timeout)?;
-        let weak = Arc::downgrade(self);
+        let (weak, bit) = (Arc::downgrade(self), link.bit);
         let listener: Listener = Arc::new(move |pushed| {
             if let Some(engine) = weak.upgrade() {
-                engine.heard(pushed);
+                engine.heard(pushed, bit);
             }
         });
         let RedisConfig { connect_timeout, .. } = link.config;
@@ -197,7 +198,7 @@ impl Engine {
                 .await?;
         }
         self.versions.clear();
-        whole.next_channel();
+        whole.next_channel(link.bit);
         // 2. The first basis is from after that.
         self.beat(link, &session).await?;
         // 3. Invalidations that Redis missed come before anything is read from it.
@@ -313,7 +314,7 @@ impl Engine {
     }
 
     /// A push arrived; runs inline, in the order of the wire.
-    fn heard(&self, pushed: Pushed) {
+    fn heard(&self, pushed: Pushed, bit: Bit) {
         let Some(link) = &self.link else { return };
         match pushed {
             // One's own: its local effect was complete before its caller was told.
@@ -335,12 +336,12 @@ impl Engine {
                 self.bump(push);
             }
             Pushed::Everything => {
-                link.next_channel();
+                link.next_channel(bit);
                 self.news.copy.clear();
                 self.versions.clear();
-                link.all_leases_changed();
+                link.watches.all_changed();
             }
-            Pushed::Lease(name) => link.lease_changed(name),
+            Pushed::Lease(name) => link.watches.changed(name),
         }
     }
 
@@ -348,7 +349,7 @@ impl Engine {
         session.give_up();
         let Some(whole) = &self.link else { return };
         link.set_state(LinkState::Down(why.to_owned()));
-        whole.all_leases_changed();
+        whole.watches.all_changed();
         if whole.cluster.is_some() {
             return self.master_lost(link, why);
         }

@@ -69,7 +69,7 @@ impl Engine {
         let (Some(link), Some(home)) = (&self.link, shards.of(one.name)) else {
             return Waited::Unreachable;
         };
-        let wake = link.watch_lease(one.name);
+        let wake = link.watches.watch(one.name);
         let mut seen: Option<Vec<u8>> = None;
         let mut may_track = true;
         // No push comes over a link that is silent: only heartbeats tell that one from a loader that takes its time.
@@ -126,7 +126,7 @@ impl Engine {
                 () = shards.link(one.name).unwrap_or(link).breaker.opened() => break Waited::Unreachable,
             }
         };
-        link.unwatch_lease(one.name, &wake);
+        link.watches.unwatch(one.name, &wake);
         waited
     }
 

@@ -201,6 +201,7 @@ impl Engine {
         let SetRequest {
             key, payload, policy, ..
         } = &setting.request;
+        let shards = self.link.as_ref().and_then(|link| link.shards());
         let entry = Entry::new(&NewEntry {
             key,
             payload: &payload.bytes,
@@ -210,6 +211,7 @@ impl Engine {
             id,
             since,
             channel: setting.channel,
+            owners: self.owners(shards.as_deref(), setting.channel, setting.name, &setting.tags),
             proof: setting.began,
             marked_stale: false,
             slots: &slots(setting.name, &setting.tags),

@@ -120,6 +120,8 @@ pub struct Pulse {
     pub known_nodes: u64,
     pub size: u64,
     pub epoch: u64,
+    /// Slots whose master is not thought to be lost. Its vote is in the epoch; that another is in its place, here alone.
+    pub slots_ok: u64,
 }
 
 impl Pulse {
@@ -135,6 +137,7 @@ impl Pulse {
             known_nodes: field("cluster_known_nodes")?.parse().ok()?,
             size: field("cluster_size")?.parse().ok()?,
             epoch: field("cluster_current_epoch")?.parse().ok()?,
+            slots_ok: field("cluster_slots_ok")?.parse().ok()?,
         })
     }
 }
@@ -203,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_chart_has_masters_their_slots_and_the_way_to_them() {
-        let info = "cluster_state:ok\r\ncluster_known_nodes:6\r\ncluster_size:2\r\ncluster_current_epoch:9\r\n";
+        let info = "cluster_state:ok\r\ncluster_slots_ok:16384\r\ncluster_known_nodes:6\r\ncluster_size:2\r\ncluster_current_epoch:9\r\n";
         let nodes = "\
             a :7000@17000 myself,master - 0 0 1 connected 0-99 200 [5->-b]\n\
             b 10.0.0.2:7001@17001,b.example master - 0 0 2 connected 100-199\n\
