@@ -1,8 +1,9 @@
 //! The engine: one per process and (namespace, Redis). It owns the tiers and takes every decision.
 //!
-//! Files in the order of a call: `probe` (memory, synchronous) → `lookup` (in batches) → `read` (Redis) → `judge` (what an
-//! entry is worth) → `admit` (how many at once) → `lease` (who may load) → `wait` (for another process) → `answer` → `hold` (renew, release) → `fill` (the
-//! value back) · `end` (no value) · `write` (set) · `invalidate` · `rules` (patterns) · `supervise` (the link's life) ·
+//! Files in the order of a call: `probe` (memory, synchronous) → `lookup` (in batches) → `read` (Redis) → `large` (what is
+//! read in pieces) → `judge` (what an entry is worth) → `admit` (how many at once) → `lease` (who may load) → `wait` (for
+//! another process) → `answer` → `hold` (renew, release) → `fill` (the value back) · `end` (no value) · `write` (set) ·
+//! `invalidate` · `rules` (patterns) · `supervise` (the link's life) · `heartbeat` · `clustered` (many masters) ·
 //! `spot_check` (memory against Redis) · `report` (metrics, health).
 
 mod admit;
@@ -10,6 +11,7 @@ mod answer;
 mod clustered;
 mod end;
 mod fill;
+mod heartbeat;
 mod hold;
 mod invalidate;
 mod judge;
