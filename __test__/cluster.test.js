@@ -311,7 +311,8 @@ describe('cluster', () => {
       const { cache, namespace, keys, home, masters } = await reader(t)
       const elsewhere = [...keys].filter(([port]) => port !== home).map(([, key]) => key)
       const { server } = masters.find(({ port }) => port === home)
-      const heartbeats = async () => Number(/cmdstat_time:calls=(\d+)/.exec(await server.command('INFO', 'commandstats'))[1])
+      const heartbeats = async () =>
+        Number(/cmdstat_time:calls=(\d+)/.exec(await server.command('INFO', 'commandstats'))[1])
 
       await server.command('CONFIG', 'SET', 'min-replicas-to-write', 9)
       const receipt = await cache.invalidate(target)
@@ -329,7 +330,11 @@ describe('cluster', () => {
       const afterwards = await Promise.all(elsewhere.map((key) => other.getOrSet(key, () => 'loaded')))
 
       assert.equal(receipt.redis, 'queued')
-      for (const values of [meanwhile, afterwards]) assert.deepEqual(values, elsewhere.map(() => 'loaded'))
+      for (const values of [meanwhile, afterwards])
+        assert.deepEqual(
+          values,
+          elsewhere.map(() => 'loaded'),
+        )
     })
   }
 

@@ -60,15 +60,13 @@ impl Link {
         master.basis_word.fetch_max(sent, SeqCst);
         if cluster.survey.is_done() {
             let layout = cluster.layout();
-            let words: Vec<Instant> = layout.masters.iter().map(|link| link.basis()).collect();
-            self.basis_word
-                .fetch_max(words.iter().min().copied().unwrap_or_default(), SeqCst);
-            if layout
-                .masters
-                .iter()
-                .any(|link| std::ptr::eq(Arc::as_ptr(link), master))
-            {
-                cluster.owners.hear(master.bit, sent, words);
+            let word = |link: &Arc<Link>| link.basis();
+            let words = layout.masters.iter().map(word);
+            self.basis_word.fetch_max(words.min().unwrap_or_default(), SeqCst);
+            if layout.has_slots(master) {
+                // Those without a slot elect nobody.
+                let voters = layout.masters.iter().filter(|link| layout.has_slots(link));
+                cluster.owners.hear(master.bit, sent, voters.map(word).collect());
             }
         }
         self.basis.send_replace(self.basis());
@@ -105,13 +103,14 @@ impl Link {
     /// Another map of slots: what has moved is unverified.
     pub fn take_map(&self, cluster: &Cluster, mut layout: Layout) -> Arc<Layout> {
         let before = cluster.layout();
-        for bit in layout.moved_since(&before) {
-            self.next_channel(bit);
-        }
         layout.since = before.since;
         if !layout.has_slots_of(&before) {
+            // First: what is kept from here on by the map of before has no owners, and so is not missed by what is raised now.
             layout.since = self.channel.fetch_add(1, SeqCst) + 1;
             cluster.owners.map(layout.since);
+        }
+        for bit in layout.moved_since(&before) {
+            self.next_channel(bit);
         }
         let layout = Arc::new(layout);
         cluster.set_layout(Arc::clone(&layout));
