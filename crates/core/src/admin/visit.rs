@@ -13,8 +13,8 @@ use crate::config::RedisConfig;
 use crate::envelope::Reign;
 use crate::key::{NameHash, Namespace, RedisKeys};
 use crate::redis::fault::{has_moved, Fault};
+use crate::redis::identity::{identify, Identity};
 use crate::redis::sentinel::locate;
-use crate::redis::session::{identify, Identity};
 use crate::redis::slots::Owner;
 use crate::redis::wire::{Budget, Wire};
 

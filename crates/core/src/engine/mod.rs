@@ -3,13 +3,14 @@
 //! Files in the order of a call: `probe` (memory, synchronous) → `lookup` (in batches) → `read` (Redis) → `large` (what is
 //! read in pieces) → `judge` (what an entry is worth) → `admit` (how many at once) → `lease` (who may load) → `wait` (for
 //! another process) → `answer` → `hold` (renew, release) → `fill` (the value back) · `end` (no value) · `write` (set) ·
-//! `invalidate` · `rules` (patterns) · `supervise` (the link's life) · `heartbeat` · `clustered` (many masters) ·
+//! `invalidate` · `fall` (its effect here) · `rules` (patterns) · `supervise` (the link's life) · `heartbeat` · `clustered` (many masters) ·
 //! `spot_check` (memory against Redis) · `report` (metrics, health).
 
 mod admit;
 mod answer;
 mod clustered;
 mod end;
+mod fall;
 mod fill;
 mod heartbeat;
 mod hold;
@@ -34,6 +35,7 @@ use tokio::runtime::Handle;
 
 pub use admit::{Begun, Overload};
 pub use end::LoadEnd;
+use fall::slots;
 pub use fill::FillRequest;
 pub use invalidate::{Receipt, Target};
 pub use lookup::{Answer, Found, Hit, Previous, Request, Tier};
@@ -41,22 +43,22 @@ pub use probe::{Probe, Read, Refreshing};
 pub use report::{Coherence, Health};
 pub use write::SetRequest;
 
-use crate::clock::{Clock, Instant, MS};
+use crate::clock::{Clock, Instant};
 use crate::config::Config;
 use crate::endpoint;
 use crate::envelope::EntryId;
-use crate::epoch::{Epochs, Slot, Standing};
+use crate::epoch::Epochs;
 use crate::gate::Gate;
-use crate::journal::{Journal, Order};
-use crate::key::{Kind, NameHash, Namespace, Push, RedisKeys};
+use crate::journal::Journal;
+use crate::key::{NameHash, Namespace, RedisKeys};
 use crate::link::{Link, ALONE};
-use crate::loads::{Load, LoadId, Loads, OwnerId, Storage};
+use crate::loads::{Loads, OwnerId};
 use crate::memory::{Entry, Memory, Trim};
 use crate::metrics::Metrics;
 use crate::notice::{Change, Watcher, Watchers};
 use crate::path;
 use crate::retry::Retries;
-use crate::rules::{Judgement, Rule, RuleBook};
+use crate::rules::RuleBook;
 use crate::seal::Seal;
 use crate::settling::Settling;
 use crate::shards::Shards;
@@ -248,23 +250,6 @@ impl Engine {
         !shards.is_many() && !self.journal.is_empty()
     }
 
-    fn standing(&self, load: &Load) -> Standing {
-        self.standing_of(load.name, &load.key, &load.tags, load.since)
-    }
-
-    /// How that which began at `since` stands towards every invalidation since then.
-    fn standing_of(&self, name: NameHash, key: &str, tags: &[NameHash], since: u64) -> Standing {
-        let by_name = self.epochs.standing(slots(name, tags).into_iter(), since);
-        if by_name == Standing::Removed || self.rules.latest() <= since {
-            return by_name;
-        }
-        match self.rules.judge(key, since).0 {
-            Judgement::Removed => Standing::Removed,
-            Judgement::Staled => Standing::Staled,
-            Judgement::Stands => by_name,
-        }
-    }
-
     /// What an entry of this key depends on beside its name: what follows from where it lives, then its tags.
     fn dependencies(&self, key: &str, tags: &[Box<str>]) -> Vec<NameHash> {
         let mut names = path::implicit(&self.namespace, key);
@@ -316,60 +301,6 @@ impl Engine {
         }
     }
 
-    /// The local effect of invalidations: what depends on them does not stand from here on.
-    fn bump_all(&self, orders: &[Order]) {
-        for Order { push, pattern, settle } in orders {
-            let rule = pattern.as_ref().map(|pattern| Rule {
-                mode: push.mode,
-                pattern: Arc::clone(pattern),
-            });
-            let until = self.now() + settle * MS;
-            match (&rule, settle) {
-                (_, 0) => {}
-                (Some(rule), _) => self.settling.wait_for_matching(rule.clone(), until),
-                (None, _) => self.settling.wait_for(push.name, until, self.now()),
-            }
-            if let Some(rule) = rule {
-                self.rules.add_numbered(rule, || self.epochs.bump(*push));
-                self.versions.remove(self.namespace.whole());
-            } else {
-                self.epochs.bump(*push);
-                self.versions.remove(push.name);
-            }
-        }
-        self.detach(orders);
-    }
-
-    fn bump(&self, push: Push) {
-        self.bump_all(&[push.into()]);
-    }
-
-    /// Loads that do not stand any more give their leases back at once: others need not wait for them.
-    fn detach(&self, orders: &[Order]) {
-        let falls = |load: &Load| load.token().is_some() && self.standing(load) == Standing::Removed;
-        let mut loads = self.loads.lock();
-        let fallen: Vec<LoadId> = if !loads.has_deep() && orders.iter().all(|order| order.push.kind == Kind::Key) {
-            let latest = orders.iter().filter_map(|order| {
-                let load = loads.latest(order.push.name)?;
-                falls(load).then_some(load.id)
-            });
-            latest.collect()
-        } else {
-            loads.iter().filter(|load| falls(load)).map(|load| load.id).collect()
-        };
-        drop(loads);
-        for id in fallen {
-            let lease = self.loads.with(id, |load| {
-                let token = load.token();
-                load.storage = Storage::Nowhere;
-                (load.name, token)
-            });
-            if let Some((name, Some(token))) = lease {
-                self.release_soon(name, token);
-            }
-        }
-    }
-
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.closed.load(SeqCst)
@@ -411,12 +342,6 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-/// What an entry of `name` with these tags depends on.
-fn slots(name: NameHash, tags: &[NameHash]) -> Vec<Slot> {
-    let own = [Slot::namespace(), Slot::of(name)];
-    own.into_iter().chain(tags.iter().map(|tag| Slot::of(*tag))).collect()
 }
 
 /// Whether Redis has confirmed the entry of this id.

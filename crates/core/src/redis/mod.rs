@@ -2,6 +2,7 @@
 
 pub mod chunk;
 pub mod fault;
+pub mod identity;
 pub mod script;
 pub mod sentinel;
 pub mod session;

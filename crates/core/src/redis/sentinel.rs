@@ -14,7 +14,8 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use super::fault::Fault;
-use super::session::{dial, text, Session};
+use super::identity::text;
+use super::session::{dial, Session};
 use super::wire::{Budget, Wire};
 use crate::config::{Node, RedisConfig, Sentinels};
 

@@ -14,6 +14,7 @@ use tokio::sync::{watch, Notify};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::fault::{fault_of, Fault};
+use super::identity::{field, history, identify, offset_of, text, Identity};
 use super::script::ScriptCall;
 use super::stream;
 use super::wire::{Budget, Wire};
@@ -135,7 +136,7 @@ impl Session {
             .all(redis::pipe().cmd("INFO").arg("stats"), budget)
             .await
             .ok()?;
-        info_field(&text(replies.first()?)?, "evicted_keys")?.parse().ok()
+        field(&text(replies.first()?)?, "evicted_keys")?.parse().ok()
     }
 
     /// Resolves when one of the connections is gone or the session was given up.
@@ -324,55 +325,6 @@ pub(crate) async fn dial(
     Ok(Wire::new(connection, arrived, tokio::spawn(driver)))
 }
 
-/// Who a server is.
-pub(crate) struct Identity {
-    pub reign: Reign,
-    history: String,
-    /// Server time minus local time, ms.
-    pub offset: i64,
-    pub server: String,
-}
-
-pub(crate) async fn identify(wire: &Wire, clock: &dyn Clock, budget: &mut Budget) -> Result<Identity, Fault> {
-    let mut pipeline = redis::pipe();
-    pipeline.cmd("INFO").arg("server");
-    pipeline.cmd("INFO").arg("replication");
-    pipeline.cmd("TIME");
-    let sent = clock.now();
-    let replies = wire.all(&pipeline, budget).await?;
-    let field = |name: &str| text(&replies[0]).and_then(|info| info_field(&info, name));
-    let history = history(&replies[1])?;
-    let run = field("run_id").ok_or_else(|| Fault::Unfit("INFO tells no run_id".into()))?;
-    let offset = offset_of(&replies[2], sent, clock.now()).ok_or_else(|| Fault::Unfit("TIME tells no time".into()))?;
-    let server = match (field("valkey_version"), field("redis_version")) {
-        (Some(version), _) => format!("Valkey {version}"),
-        (None, Some(version)) => format!("Redis {version}"),
-        (None, None) => "Redis".into(),
-    };
-    Ok(Identity {
-        reign: xxh3_64(format!("{run}:{history}").as_bytes()),
-        history,
-        offset,
-        server,
-    })
-}
-
-/// The id of the data set that a server is master of, by INFO replication.
-fn history(info: &Value) -> Result<String, Fault> {
-    if let Some(fault) = fault_of(info) {
-        return Err(fault);
-    }
-    let info = text(info).unwrap_or_default();
-    match info_field(&info, "role").as_deref() {
-        Some("master") => {}
-        role => {
-            let role = role.unwrap_or("unknown");
-            return Err(Fault::Unfit(format!("the server's role is {role}, not master")));
-        }
-    }
-    info_field(&info, "master_replid").ok_or_else(|| Fault::Unfit("INFO tells no master_replid".into()))
-}
-
 async fn track(
     config: &RedisConfig,
     keys: &RedisKeys,
@@ -391,29 +343,4 @@ async fn track(
         .arg(keys.push_prefix());
     wire.all(&broadcast, budget).await?;
     Ok(wire)
-}
-
-pub(crate) fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::BulkString(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
-        Value::VerbatimString { text, .. } | Value::SimpleString(text) => Some(text.clone()),
-        _ => None,
-    }
-}
-
-fn info_field(info: &str, name: &str) -> Option<String> {
-    info.lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-        .map(|value| value.trim().to_owned())
-}
-
-/// Server time minus local time (ms), taken at the middle of the round trip.
-fn offset_of(time: &Value, sent: u64, received: u64) -> Option<i64> {
-    let Value::Array(parts) = time else {
-        return None;
-    };
-    let number = |n: usize| text(parts.get(n)?)?.parse::<i64>().ok();
-    let server = number(0)? * 1_000 + number(1)? / 1_000;
-    let local = (sent + (received - sent) / 2) / MS;
-    Some(server - local as i64)
 }

@@ -3,6 +3,7 @@
 use redis::Value;
 
 use super::fault::{fault_of, Fault};
+use super::identity::{field, text};
 use super::session::dial;
 use super::wire::{Budget, Wire};
 use crate::config::{Node, RedisConfig};
@@ -128,16 +129,13 @@ impl Pulse {
     #[must_use]
     pub fn read(info: &Value) -> Option<Self> {
         let info = text(info)?;
-        let field = |name: &str| {
-            let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            line.map(str::trim)
-        };
+        let number = |name| field(&info, name)?.parse().ok();
         Some(Self {
-            is_ok: field("cluster_state")? == "ok",
-            known_nodes: field("cluster_known_nodes")?.parse().ok()?,
-            size: field("cluster_size")?.parse().ok()?,
-            epoch: field("cluster_current_epoch")?.parse().ok()?,
-            slots_ok: field("cluster_slots_ok")?.parse().ok()?,
+            is_ok: field(&info, "cluster_state")? == "ok",
+            known_nodes: number("cluster_known_nodes")?,
+            size: number("cluster_size")?,
+            epoch: number("cluster_current_epoch")?,
+            slots_ok: number("cluster_slots_ok")?,
         })
     }
 }
@@ -190,14 +188,6 @@ pub fn target(detail: &str) -> Option<(u16, &str, u16)> {
     let (slot, place) = detail.split_once(' ')?;
     let (host, port) = place.trim().rsplit_once(':')?;
     Some((slot.parse().ok()?, host, port.parse().ok()?))
-}
-
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::BulkString(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
-        Value::VerbatimString { text, .. } | Value::SimpleString(text) => Some(text.clone()),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
