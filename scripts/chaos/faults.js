@@ -5,12 +5,14 @@
 
 const { existsSync, rmSync } = require('node:fs')
 const { join } = require('node:path')
-const { sleep } = require('../../__test__/support/kit.js')
+const { eventually, sleep } = require('../../__test__/support/kit.js')
 const { CLUSTER_FAULTS, isCluster } = require('./cluster-faults.js')
 const { FAILOVERS } = require('./failovers.js')
 const { NETWORK_FAULTS } = require('./namespaces.js')
 
 const nothing = () => {}
+
+const SAVING = 5_000
 
 // --- connections --------------------------------------------------------------------------------------------------
 
@@ -59,7 +61,9 @@ async function restartEmpty({ topology, random }) {
 /** What is written between SAVE and the end is lost, and what was there before is back. */
 async function restartFromOldFile({ topology, random }) {
   const master = await topology.master(random)
-  await master.command('SAVE')
+  // Refused while a child saves: for a replica, say.
+  const isSaved = () => master.command('SAVE').then(() => true)
+  await eventually(() => isSaved().catch(() => false), SAVING, 'SAVE')
   await sleep(100 + 500 * random())
   await master.kill()
   if (!existsSync(join(master.dir, 'dump.rdb'))) throw new Error('SAVE left no file')

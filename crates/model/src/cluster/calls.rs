@@ -96,11 +96,20 @@ impl Client {
         }
     }
 
-    /// Whether an entry is of this reign, and of the current versions; it is kept then.
-    async fn judge(&self, key: usize, entry: &Entry, reign: u64, since: Since, router: &Layout) -> bool {
-        let Some(now) = self.stamps(key, reign, router).await else {
+    /// Whether an entry is of this reign, and of the current versions; it is kept then. Where the version that is known differs
+    /// it is asked for: only what was fetched condemns.
+    async fn judge(&self, key: usize, entry: &Entry, reign: u64, mut since: Since, router: &Layout) -> bool {
+        let now = self.now();
+        let known = self.me(|me| me.known(now)).filter(|((version, reign), _)| {
+            let stamp = (NAMESPACE, *version, *reign);
+            entry.stamps.contains(&stamp)
+        });
+        let Some(now) = self.stamps(key, reign, known.map(|(known, _)| known), router).await else {
             return false;
         };
+        if let Some((_, proven)) = known {
+            since.start = since.start.min(proven);
+        }
         if entry.reign != reign || entry.stamps != now {
             return false;
         }
@@ -108,9 +117,13 @@ impl Client {
         true
     }
 
-    async fn stamps(&self, key: usize, reign: u64, router: &Layout) -> Option<Stamps> {
+    async fn stamps(&self, key: usize, reign: u64, known: Option<(u64, u64)>, router: &Layout) -> Option<Stamps> {
         let mut stamps = Vec::new();
         for dep in deps(key).into_iter().filter(|dep| *dep != key) {
+            if let Some((version, own)) = known.filter(|_| dep == NAMESPACE) {
+                stamps.push((dep, version, own));
+                continue;
+            }
             let (Reply::Version(version), own) = self.via(router, Command::TagGet(dep)).await? else {
                 return None;
             };
@@ -121,7 +134,7 @@ impl Client {
     }
 
     async fn load(&self, key: usize, token: u64, reign: u64, since: Since, router: &Layout) -> usize {
-        let stamps = self.stamps(key, reign, router).await;
+        let stamps = self.stamps(key, reign, None, router).await;
         let value = self.run_loader(key).await;
         let deps = deps(key);
         let Some(stamps) = stamps.filter(|_| self.me(|me| me.stands(since.seq, &deps))) else {
@@ -129,7 +142,10 @@ impl Client {
             return value;
         };
         let router = self.me(|me| me.router.clone());
-        let is_same = self.stamps(key, reign, &router).await.is_some_and(|now| now == stamps);
+        let is_same = self
+            .stamps(key, reign, None, &router)
+            .await
+            .is_some_and(|now| now == stamps);
         let entry = Entry {
             id: token,
             value,

@@ -1,7 +1,7 @@
 //! The life of one link: connect, arm, beat, begin anew.
 
 use super::mutant::Mutant;
-use super::redis::{Command, NodeId, Reply};
+use super::redis::{Command, NodeId, Reply, NAMESPACE};
 use super::wires::COHERENCE;
 use super::world::Client;
 
@@ -30,7 +30,10 @@ impl Client {
         };
         self.ask(session, COHERENCE, Command::Track, false).await?;
         self.with(|world| world.sessions[session].reign = reign);
-        self.me(|me| me.proof.armed(node, me.mutant));
+        self.me(|me| {
+            me.forget();
+            me.proof.armed(node, me.mutant);
+        });
         self.beat(node, session).await?;
         let is_mine = self.me(|me| me.layout.epochs.contains_key(&node));
         let is_open = self.with(|world| world.sessions[session].is_open);
@@ -63,9 +66,10 @@ impl Client {
     /// One heartbeat. What it tells is dealt with before it proves anything.
     async fn beat(&self, node: NodeId, session: usize) -> Option<()> {
         let sent = self.now();
+        let since = self.me(|me| me.since(sent));
         let reply = self.ask(session, COHERENCE, Command::Beat, false).await?;
         let reign = self.with(|world| world.sessions[session].reign);
-        let Reply::Beat(pulse, told) = reply else {
+        let Reply::Beat(pulse, told, version) = reply else {
             self.with(|world| world.close(session));
             return None;
         };
@@ -82,6 +86,9 @@ impl Client {
             self.with(|world| world.want_survey(self.process));
         }
         self.me(|me| {
+            if me.layout.owners[NAMESPACE] == Some(node) {
+                me.learn(version.map(|version| (version, told)), since);
+            }
             let (is_surveyed, up, mutant) = (me.is_surveyed(), me.up(), me.mutant);
             let layout = me.layout.clone();
             me.proof.beaten(node, sent, &layout, is_surveyed, &up, mutant);

@@ -42,4 +42,8 @@ mutants! {
     NoMajority,
     /// Of what a heartbeat tells of the cluster the epoch alone is looked at, not which slots have lost their master.
     EpochAlone,
+    /// What heartbeats tell of the namespace counts while an invalidation of it is noted.
+    HeartbeatsTellUndrained,
+    /// What they told of it counts however long ago that was.
+    KnownForEver,
 }

@@ -20,9 +20,10 @@ use crate::sim::{Sim, Time};
 const LAST_READS: Time = HEALED + 200_000;
 const END: Time = LAST_READS + 400_000;
 
-const WEATHERS: [Weather; 8] = [
+const WEATHERS: [Weather; 9] = [
     Weather::Calm,
     Weather::Links,
+    Weather::Refusals,
     Weather::Moves,
     Weather::Behind,
     Weather::Behind,
@@ -49,7 +50,7 @@ pub fn play(seed: u64, mutant: Option<Mutant>, trace: Trace) -> Outcome {
         isolated: rng.between(10_000, 60_000),
     };
     let detection = match weather {
-        Weather::Calm | Weather::Links => Detection::None,
+        Weather::Calm | Weather::Links | Weather::Refusals => Detection::None,
         Weather::Moves | Weather::Behind => Detection::Moves,
         Weather::Minority | Weather::Failovers | Weather::Storm => Detection::Failovers,
     };

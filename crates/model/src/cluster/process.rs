@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::mutant::Mutant;
 use super::proof::{BySome, Claim, Layout, Proof};
-use super::redis::{first_map, NodeId, Pulse, DEPS, KEYS};
+use super::redis::{first_map, NodeId, Pulse, DEPS, KEYS, NAMESPACE};
 use crate::held::Bounds;
 use crate::names::Dep;
 use crate::sim::{Promise, Time};
@@ -51,6 +51,8 @@ pub struct Process {
     pub memory: [Option<Kept>; KEYS],
     /// Invalidations that Redis has not confirmed.
     pub owed: [usize; DEPS],
+    /// The namespace's version and reign, as the heartbeats of its master tell them.
+    known: Option<(u64, u64)>,
 }
 
 impl Process {
@@ -71,6 +73,7 @@ impl Process {
             fallen: [0; DEPS],
             memory: Default::default(),
             owed: [0; DEPS],
+            known: None,
         }
     }
 
@@ -86,6 +89,37 @@ impl Process {
     pub fn bump(&mut self, dep: Dep) {
         self.seq += 1;
         self.fallen[dep] = self.seq;
+        if dep == NAMESPACE {
+            self.known = None;
+        }
+    }
+
+    /// What a heartbeat that was sent at `since` tells of the namespace.
+    pub fn learn(&mut self, told: Option<(u64, u64)>, since: Since) {
+        let is_drained = self.owed[NAMESPACE] == 0 || self.mutant == Some(Mutant::HeartbeatsTellUndrained);
+        let is_recent = self.fallen[NAMESPACE] <= since.seq && self.proof.channel == since.channel;
+        match (self.known, told) {
+            (Some(known), Some(told)) if known == told => {}
+            // It has changed without a push.
+            (Some(_), Some(_)) => self.bump(NAMESPACE),
+            (None, Some(told)) if is_drained && is_recent => self.known = Some(told),
+            (None, Some(_)) => {}
+            (_, None) => self.known = None,
+        }
+    }
+
+    /// Another connection: what was told before is told anew.
+    pub fn forget(&mut self) {
+        self.known = None;
+    }
+
+    /// The namespace's version and reign, if the heartbeats vouch for them, and up to when they do.
+    #[must_use]
+    pub fn known(&self, now: Time) -> Option<((u64, u64), Time)> {
+        let is_any_down = self.layout.masters().any(|node| self.is_down(node));
+        let is_coherent = !is_any_down && now.saturating_sub(self.proof.least) <= self.bounds.max_unverified;
+        let is_believed = is_coherent || self.mutant == Some(Mutant::KnownForEver);
+        Some((self.known.filter(|_| is_believed)?, self.proof.least))
     }
 
     #[must_use]

@@ -66,7 +66,8 @@ pub struct Chart {
 #[derive(Debug, Clone)]
 pub enum Reply {
     Reign(u64),
-    Beat(Pulse, u64),
+    /// Its reign, and the namespace's version where that is its own to tell.
+    Beat(Pulse, u64, Option<u64>),
     Chart(Chart),
     Entry(Option<Entry>),
     Version(u64),
@@ -88,6 +89,8 @@ pub struct Redis {
     pub is_alive: bool,
     pub is_master: bool,
     pub frozen: Time,
+    /// Until when it takes no writes (no replicas, out of memory); what is read it answers.
+    pub refuses: Time,
     /// Since when it hears nothing of the others.
     pub split: Option<Time>,
     /// One that was split off takes nothing until it has heard the others again.
@@ -114,6 +117,7 @@ impl Redis {
             is_alive: true,
             is_master: true,
             frozen: 0,
+            refuses: 0,
             split: None,
             rejoins: 0,
             epoch,
@@ -177,7 +181,7 @@ impl Redis {
             Command::Hello | Command::Beat if !self.is_master => Reply::Unfit,
             Command::Hello => Reply::Reign(self.reign),
             Command::Track => Reply::Done,
-            Command::Beat => Reply::Beat(self.pulse(now), self.reign),
+            Command::Beat => Reply::Beat(self.pulse(now), self.reign, self.slots[NAMESPACE].version),
             Command::Chart => Reply::Chart(Chart {
                 node: self.id,
                 pulse: self.pulse(now),
@@ -205,6 +209,14 @@ impl Redis {
             }
         } else {
             return (Reply::Moved, None);
+        }
+        let reads = match command {
+            Command::Get(_) => true,
+            Command::TagGet(_) => self.slots[slot].version.is_some(),
+            _ => false,
+        };
+        if now < self.refuses && !reads {
+            return (Reply::Unfit, None);
         }
         self.run(now, command)
     }

@@ -18,6 +18,8 @@ pub enum Weather {
     Calm,
     /// Between processes and masters alone; and masters that take another reign.
     Links,
+    /// Masters that take no writes, and answer everything else.
+    Refusals,
     Moves,
     Failovers,
     /// A process is locked out of a master while a slot goes there, and perhaps comes back.
@@ -183,7 +185,11 @@ impl Sky {
         match (weather, dice) {
             (Weather::Calm, _) => {}
             (Weather::Links, 0..20) | (Weather::Storm, 0..5) => self.reign(),
-            (Weather::Links, _) | (Weather::Moves, 0..40) | (Weather::Failovers, 0..30) | (Weather::Storm, 5..45) => {
+            (Weather::Refusals, 0..70) | (Weather::Storm, 5..15) => self.refuse(),
+            (Weather::Links | Weather::Refusals, _)
+            | (Weather::Moves, 0..40)
+            | (Weather::Failovers, 0..30)
+            | (Weather::Storm, 15..45) => {
                 self.lock_out().await;
             }
             (Weather::Behind, _) => self.behind().await,
@@ -200,6 +206,14 @@ impl Sky {
             world.reigns += 1;
             world.nodes[node].reign = world.reigns;
             world.note(|| format!("REIGN of {node}"));
+        });
+    }
+
+    fn refuse(&self) {
+        self.with(|world| {
+            let node = world.rng.index(world.nodes.len());
+            world.nodes[node].refuses = world.sim.now + world.rng.between(5_000, 80_000);
+            world.note(|| format!("REFUSES {node}"));
         });
     }
 
