@@ -56,6 +56,34 @@ withRedis('large entries', (redis) => {
     })
   }
 
+  for (const integrityKey of [undefined, '0123456789abcdef0123456789abcdef']) {
+    for (const maxEntryBytes of [10_000, 64 * 1024 + 16, 200_000]) {
+      const which = `${maxEntryBytes} bytes, ${integrityKey === undefined ? 'plain' : 'sealed'}`
+      test(`the longest entry that may be written is read by another process, one of a byte more is not written: ${which}`, async (t) => {
+        const namespace = freshNamespace()
+        const options = { url: redis.url, maxEntryBytes, integrityKey }
+        const { cache, warnings } = openTold(t, options, { namespace })
+        const peer = await usePeer(t, { redis: options, namespace, memory: false })
+        const nearly = maxEntryBytes - 400
+        await cache.set('k', Buffer.alloc(nearly), TTL)
+        const [entry] = await entriesOf(redis, namespace)
+        const most = nearly + maxEntryBytes - (await redis.server.command('STRLEN', entry))
+
+        await cache.set('k', Buffer.alloc(most, 7), TTL)
+        assert.equal(await redis.server.command('STRLEN', entry), maxEntryBytes)
+        assert.equal((await peer.getOrSet('k', { error: 'no' })).length, most)
+        assert.equal((await cache.getOrSet('k', never)).length, most)
+        assert.deepEqual(warnings, [])
+
+        await cache.set('k', Buffer.alloc(most + 1, 7), TTL)
+        assert.deepEqual(await entriesOf(redis, namespace), [])
+        assert.equal(await peer.get('k'), undefined)
+        assert.equal((await cache.metrics()).redis.oversized, 1)
+        assert.match(warnings[0], new RegExp(`^an entry of ${maxEntryBytes + 1} bytes is not written to Redis`))
+      })
+    }
+  }
+
   test('I1 read-your-writes, I3 no resurrection: an entry that is replaced while it is read comes from one time, and none from before', async (t) => {
     const namespace = freshNamespace()
     const { cache } = openTold(t, { url: redis.url }, { namespace })
@@ -132,6 +160,25 @@ withRedis('large entries', (redis) => {
     for (const key of keys) assert.equal(values.get(key), key.repeat(MB / 2))
     const clients = await server.command('CLIENT', 'LIST')
     assert.equal(clients.trim().split('\n').length, 3, 'two, and who asks')
+  })
+
+  test('I5 Redis never hurts: who waits for the turn of a large entry waits no longer than the budget once Redis is silent', async (t) => {
+    const proxy = await useProxy(t, redis.server.port)
+    const { cache } = openTold(t, { url: proxy.url, commandTimeout: '1s' })
+    const keys = Array.from({ length: 8 }, (_, n) => `k${n}`)
+    for (const key of keys) await cache.set(key, key.repeat(MB), TTL)
+    // Each takes 100 ms and more: most still wait for their turns, and have seen bytes arrive, when silence falls.
+    proxy.throttle(20 * 1024)
+    const reads = keys.map((key) => cache.getOrSet(key, () => 'loaded'))
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    const began = clock()
+    proxy.freeze()
+
+    const values = await Promise.all(reads)
+
+    assert.ok(clock() - began < 1_600, `${clock() - began} ms`)
+    assert.ok(values.filter((value) => value === 'loaded').length >= 4)
+    await proxy.heal()
   })
 
   test('a value over maxEntryBytes is returned and kept in memory, and is not in Redis; that is counted, and told once', async (t) => {

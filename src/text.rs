@@ -11,11 +11,16 @@ use napi::bindgen_prelude::{FromNapiValue, ToNapiValue, TypeName, ValidateNapiVa
 use napi::{check_status, sys, Error, Result, Status, ValueType};
 use tidecache_core::envelope::Payload;
 use tidecache_core::memory::Entry;
+use tidecache_core::steps::steps;
+
+use crate::runtime;
 
 /// Payload forms of the JS layer that are text; the others are bytes.
 const TEXT_CODECS: u8 = 2;
 
 const ON_STACK: usize = 512;
+/// Bytes of a value whose memory takes a while to give back.
+const LARGE: usize = 1 << 20;
 
 /// Runs `use_key` with the UTF-8 of a JavaScript string.
 ///
@@ -109,13 +114,24 @@ impl ToNapiValue for Outgoing {
                 Self::Text(text) => string(env, text.as_bytes(), text.is_ascii()),
                 Self::Entry(entry) => {
                     let head = entry.head();
-                    if head.codec < TEXT_CODECS {
+                    let value = if head.codec < TEXT_CODECS {
                         string(env, entry.payload(), head.ascii)
                     } else {
                         bytes(env, entry.payload())
-                    }
+                    };
+                    give_back(entry);
+                    value
                 }
             }
+        }
+    }
+}
+
+/// Megabytes are given back to the system beside the event loop.
+fn give_back(entry: Entry) {
+    if entry.payload().len() >= LARGE {
+        if let Ok(runtime) = runtime::handle() {
+            runtime.spawn_blocking(|| drop(entry));
         }
     }
 }
@@ -139,13 +155,19 @@ unsafe fn string(env: sys::napi_env, text: &[u8], ascii: bool) -> Result<sys::na
 /// # Safety
 /// `env` is the environment of the running call.
 unsafe fn bytes(env: sys::napi_env, data: &[u8]) -> Result<sys::napi_value> {
-    let mut result = ptr::null_mut();
-    // SAFETY: the slice is valid for its length; Node-API copies it into memory of its own.
-    check_status!(unsafe {
-        sys::napi_create_buffer_copy(env, data.len(), data.as_ptr().cast(), ptr::null_mut(), &raw mut result)
-    })?;
-    if result.is_null() {
+    let (mut result, mut at) = (ptr::null_mut(), ptr::null_mut());
+    // SAFETY: Node-API makes a buffer of so many bytes, and tells where they lie.
+    check_status!(unsafe { sys::napi_create_buffer(env, data.len(), &raw mut at, &raw mut result) })?;
+    if result.is_null() || (at.is_null() && !data.is_empty()) {
         return Err(Error::new(Status::GenericFailure, "out of memory"));
+    }
+    let mut at: *mut u8 = at.cast();
+    for step in steps(data) {
+        // SAFETY: the steps together are as long as the buffer, which nobody else knows yet.
+        unsafe {
+            at.copy_from_nonoverlapping(step.as_ptr(), step.len());
+            at = at.add(step.len());
+        }
     }
     Ok(result)
 }

@@ -10,10 +10,13 @@
 //! 96 stamps (name 16, removed 8, staled 8, reign 8)… · names (u16 length, tag)… · key · payload      all little-endian
 //! ```
 
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use std::ops::Range;
+
+use xxhash_rust::xxh3::{xxh3_64_with_seed, Xxh3};
 
 use crate::key::NameHash;
 use crate::seal;
+use crate::steps::{steps, STEP};
 
 const MAGIC: [u8; 2] = *b"TC";
 const FORMAT: u8 = 2;
@@ -144,7 +147,9 @@ impl Envelope<'_> {
         }
         out.extend_from_slice(self.names);
         out.extend_from_slice(self.key.as_bytes());
-        out.extend_from_slice(self.payload);
+        for step in steps(self.payload) {
+            out.extend_from_slice(step);
+        }
         let sum = checksum(&out);
         out[88..96].copy_from_slice(&sum.to_le_bytes());
         out
@@ -241,10 +246,13 @@ impl<'a> Envelope<'a> {
         Ok(HEADER + stamps * STAMP + names_len + key_len)
     }
 
+    /// Where the id lies.
+    pub const ID: Range<usize> = 8..24;
+
     /// The id bytes as they lie, whatever the rest is: a malformed entry must be named to be replaced.
     #[must_use]
     pub fn id_as_it_lies(bytes: &[u8]) -> Vec<u8> {
-        bytes.get(8..24).unwrap_or_default().to_vec()
+        bytes.get(Self::ID).unwrap_or_default().to_vec()
     }
 }
 
@@ -283,7 +291,15 @@ pub fn names_as_json(packed: &[u8]) -> String {
 /// Of everything but the mark, which Redis changes in place, and the checksum itself.
 fn checksum(bytes: &[u8]) -> u64 {
     let head = xxh3_64_with_seed(&bytes[4..88], u64::from(bytes[2]));
-    xxh3_64_with_seed(&bytes[HEADER..], head)
+    let rest = &bytes[HEADER..];
+    if rest.len() <= STEP {
+        return xxh3_64_with_seed(rest, head);
+    }
+    let mut sum = Xxh3::with_seed(head);
+    for step in steps(rest) {
+        sum.update(step);
+    }
+    sum.digest()
 }
 
 fn word(bytes: &[u8], at: usize) -> u64 {
@@ -372,6 +388,15 @@ mod tests {
 
         assert_eq!(Envelope::decode(&bytes).expect("whole").payload, b"[1,2,3]");
         assert!(Envelope::decode(&bytes[..bytes.len() - 1]).is_err());
+    }
+
+    #[test]
+    fn the_checksum_of_a_long_one_is_the_same_in_steps_as_at_once() {
+        let mut bytes = sample();
+        bytes.resize(3 * STEP, 7);
+
+        let at_once = xxh3_64_with_seed(&bytes[HEADER..], xxh3_64_with_seed(&bytes[4..88], u64::from(bytes[2])));
+        assert_eq!(checksum(&bytes), at_once);
     }
 
     #[test]

@@ -10,7 +10,8 @@
 //! 4. [`redis`] sockets, scripts, sessions
 //! 5. [`hot`] the hottest entries · [`memory`] the memory tier · [`metrics`] · [`notice`] changes told to all handles
 //! 6. [`envelope`] an entry in Redis · [`seal`] its HMAC · [`epoch`] what still stands · [`freshness`] the rule
-//! 7. [`rules`] patterns · [`path`] views and versions · [`key`] names and hashes · [`glob`] · [`config`] · [`clock`]
+//! 7. [`rules`] patterns · [`path`] views and versions · [`key`] names and hashes · [`glob`] · [`config`] · [`clock`] ·
+//!    [`steps`] work on megabytes
 
 pub mod admin;
 pub mod breaker;
@@ -42,5 +43,6 @@ pub mod rules;
 pub mod seal;
 pub mod settling;
 pub mod shards;
+pub mod steps;
 pub mod versions;
 pub mod watches;

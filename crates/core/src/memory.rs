@@ -6,18 +6,20 @@
 //! moka's default policy may refuse an entry that was just stored. Nothing here decides what may be served.
 
 use std::hash::BuildHasherDefault;
+use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
-use triomphe::ThinArc;
+use triomphe::{HeaderSlice, HeaderWithLength, ThinArc, UniqueArc};
 
 use crate::clock::Instant;
 use crate::envelope::{EntryId, Payload};
 use crate::epoch::{Seq, Slot};
 use crate::freshness::Lifetimes;
 use crate::key::{NameHash, PassThrough};
+use crate::steps::steps;
 
 /// What moka, its queues and the allocator cost beside the entry itself, bytes (measured: ~330).
 const OVERHEAD: usize = 352;
@@ -74,17 +76,25 @@ pub struct NewEntry<'a> {
 #[derive(Clone, Debug)]
 pub struct Entry(ThinArc<Head, u8>);
 
+type Uninit = HeaderSlice<HeaderWithLength<Head>, [MaybeUninit<u8>]>;
+
+/// Copies bytes to where there is room; returns what is left of it.
+fn fill<'a>(room: &'a mut [MaybeUninit<u8>], bytes: &[u8]) -> &'a mut [MaybeUninit<u8>] {
+    let (start, rest) = room.split_at_mut(bytes.len());
+    // SAFETY: both are that long, and what was borrowed mutably does not overlap.
+    unsafe {
+        bytes
+            .as_ptr()
+            .copy_to_nonoverlapping(start.as_mut_ptr().cast(), bytes.len());
+    }
+    rest
+}
+
 impl Entry {
     #[must_use]
     pub fn new(parts: &NewEntry<'_>) -> Self {
         let body = parts.names.len() + parts.key.len() + parts.payload.len();
-        let mut bytes = Vec::with_capacity(parts.slots.len() * 4 + body);
-        for slot in parts.slots {
-            bytes.extend_from_slice(&slot.to_bytes());
-        }
-        bytes.extend_from_slice(parts.names);
-        bytes.extend_from_slice(parts.key.as_bytes());
-        bytes.extend_from_slice(parts.payload);
+        let len = parts.slots.len() * 4 + body;
         let head = Head {
             life: parts.life,
             id: parts.id,
@@ -101,7 +111,21 @@ impl Entry {
             names_len: parts.names.len() as u32,
             key_len: parts.key.len() as u32,
         };
-        Self(ThinArc::from_header_and_slice(head, &bytes))
+        let head = HeaderWithLength::new(head, len);
+        let mut entry: UniqueArc<Uninit> = UniqueArc::from_header_and_uninit_slice(head, len);
+        let mut room = &mut entry.slice[..];
+        for slot in parts.slots {
+            room = fill(room, &slot.to_bytes());
+        }
+        room = fill(room, parts.names);
+        room = fill(room, parts.key.as_bytes());
+        for step in steps(parts.payload) {
+            room = fill(room, step);
+        }
+        assert!(room.is_empty(), "an entry is as long as its parts");
+        // SAFETY: `fill` has written what it took from the room, which is used up.
+        let entry = unsafe { entry.assume_init_slice_with_header() };
+        Self(triomphe::Arc::into_thin(entry.shareable()))
     }
 
     #[must_use]

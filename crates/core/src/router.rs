@@ -268,12 +268,6 @@ impl Seat {
     /// # Errors
     /// That of the replies.
     pub fn note(&self, replies: Result<Vec<Value>, Fault>) -> Result<Vec<Value>, Fault> {
-        // Without a quorum it says so, and is fit again by itself.
-        let is_unfit = |fault: &Fault| match fault {
-            Fault::Disconnected(_) => true,
-            Fault::Unfit(why) => !why.starts_with("CLUSTERDOWN"),
-            _ => false,
-        };
         match &replies {
             Ok(values) => {
                 self.link.breaker.success();
@@ -281,17 +275,33 @@ impl Seat {
                     self.give_up();
                 }
             }
-            Err(Fault::Timeout) => self.link.timed_out(),
-            Err(Fault::Silent) => endpoint::is_silent(&self.link),
-            Err(fault) if is_unfit(fault) => self.give_up(),
-            Err(_) => {}
+            Err(fault) => self.note_fault(fault),
         }
         replies
+    }
+
+    /// Takes note of what the lack of an answer says of the master.
+    pub fn note_fault(&self, fault: &Fault) {
+        match fault {
+            Fault::Timeout => self.link.timed_out(),
+            Fault::Silent => endpoint::is_silent(&self.link),
+            fault if is_unfit(fault) => self.give_up(),
+            _ => {}
+        }
     }
 
     fn give_up(&self) {
         if let Some(session) = &self.session {
             session.give_up();
         }
+    }
+}
+
+fn is_unfit(fault: &Fault) -> bool {
+    match fault {
+        Fault::Disconnected(_) => true,
+        // Without a quorum it says so, and is fit again by itself.
+        Fault::Unfit(why) => !why.starts_with("CLUSTERDOWN"),
+        _ => false,
     }
 }

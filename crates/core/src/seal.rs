@@ -6,6 +6,8 @@
 
 use ring::hmac;
 
+use crate::steps::steps;
+
 /// Bytes of a seal.
 pub const LEN: usize = 32;
 /// Where the mark lies.
@@ -33,10 +35,11 @@ impl Seal {
         Self(key.map(own))
     }
 
-    /// Bytes that it adds.
+    /// Bytes of an entry, by which it is held against `maxEntryBytes`: those of its envelope, and of our seal where we have a
+    /// key. What another process with another key, or none, has written counts as if it were ours.
     #[must_use]
-    pub fn added(&self) -> usize {
-        self.0.as_ref().map_or(0, |_| LEN)
+    pub fn entry_len(&self, envelope: usize) -> usize {
+        envelope + self.0.as_ref().map_or(0, |_| LEN)
     }
 
     /// An envelope as it is stored.
@@ -65,7 +68,9 @@ impl Seal {
         let mut context = hmac::Context::with_key(self.0.as_ref()?);
         let (before, rest) = envelope.split_at_checked(MARK)?;
         context.update(before);
-        context.update(rest.get(1..)?);
+        for step in steps(rest.get(1..)?) {
+            context.update(step);
+        }
         Some(context.sign())
     }
 }
@@ -97,6 +102,13 @@ mod tests {
         }
         for len in 0..sealed().len() {
             assert_eq!(Seal::new(KEY, "shop").open(&sealed()[..len]), None);
+        }
+    }
+
+    #[test]
+    fn an_entry_is_as_long_as_what_is_stored() {
+        for seal in [Seal::new(KEY, "shop"), Seal::new(None, "shop")] {
+            assert_eq!(seal.entry_len(15), seal.close(b"TC2 an envelope".to_vec()).len());
         }
     }
 

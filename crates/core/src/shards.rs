@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use redis::{Cmd, Pipeline, Value};
+use tokio::sync::SemaphorePermit;
 
 use crate::clock::Clock;
 use crate::envelope::Reign;
@@ -246,6 +247,23 @@ impl Shards {
             Err(Fault::Refused(why)) if has_moved(&why) => Err(router.moved(&why)),
             replies => replies,
         }
+    }
+
+    /// The turn of a long entry on the connection to the master of its name.
+    ///
+    /// # Errors
+    /// As [`crate::redis::wire::Wire::turn`]; in a cluster [`Fault::Unsettled`] where nobody has the name.
+    pub async fn turn(&self, name: NameHash, budget: &mut Budget) -> Result<SemaphorePermit<'_>, Fault> {
+        let router = match self {
+            Self::Alone(session) => return session.data.turn(budget).await,
+            Self::Many(router) => router,
+        };
+        let Some(place) = router.place(name.slot()) else {
+            return Err(router.moved("a slot is nobody's"));
+        };
+        let seat = &router.seats[place];
+        let turn = seat.usable(true)?.data.turn(budget).await;
+        turn.inspect_err(|fault| seat.note_fault(fault))
     }
 
     /// Every master answers.

@@ -17,11 +17,10 @@ use crate::freshness::{freshness, Freshness, Lifetimes};
 use crate::key::{HashedMap, NameHash};
 use crate::memory::{Entry, NewEntry};
 use crate::notice::Change;
-use crate::redis::chunk;
 use crate::redis::fault::{fault_of, Fault};
 use crate::redis::wire::Budget;
 use crate::rules::{Judgement, Latest};
-use crate::seal::{self, Seal};
+use crate::seal::Seal;
 use crate::shards::Shards;
 use crate::versions::{parse_version, Kept};
 
@@ -59,7 +58,8 @@ impl<'a> Opened<'a> {
             return Self::Nothing;
         }
         let id = || Envelope::id_as_it_lies(stored);
-        let size = chunk::whole_of(stored).map_or(stored.len(), |whole| whole - seal::LEN + seal.added());
+        // Of what is no envelope, as many as there are.
+        let size = Envelope::size(stored).map_or(stored.len(), |envelope| seal.entry_len(envelope));
         if size > most {
             return Self::TooLong(id(), size);
         }

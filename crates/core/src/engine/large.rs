@@ -1,9 +1,9 @@
 //! Large entries: read in several commands, and with a limit.
 //!
 //! The first chunk of an entry tells its length. A longer one goes on by itself, so that who asked for small ones in the same
-//! tick has them at once; and piece by piece, so that small replies and large ones take turns on the connection. What was
-//! replaced, marked or removed between two pieces does not have the checksum of its beginning: it is begun anew. The
-//! point from which it is judged stays that of the first command.
+//! tick has them at once; and piece by piece, so that small replies and large ones take turns on the connection. With each
+//! piece comes the id of what lies there: what was replaced or removed meanwhile is begun anew. The point from which it is
+//! judged stays that of the first command.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use redis::Value;
 
-use super::judge::{bytes_of, Since};
+use super::judge::Since;
 use super::lease::ATTEMPTS;
 use super::lookup::{Answer, Pending};
 use super::Engine;
@@ -23,7 +23,9 @@ use crate::path::Path;
 use crate::redis::chunk;
 use crate::redis::fault::Fault;
 use crate::redis::wire::Budget;
+use crate::seal;
 use crate::shards::{Answers, Shards};
+use crate::steps::join;
 
 /// How often an entry is begun that is replaced between two pieces, again and again; then it counts as malformed.
 const BEGINNINGS: u32 = 3;
@@ -53,7 +55,7 @@ impl Engine {
 
     /// Whether an entry is not too long for Redis; else that is told.
     pub(super) fn may_write(&self, key: &str, envelope: &Envelope<'_>) -> bool {
-        let size = envelope.encoded_len() + self.seal.added();
+        let size = self.seal.entry_len(envelope.encoded_len());
         let may = size <= self.max_entry();
         if !may {
             self.note_too_long(key, size, "is not written to Redis, but kept in memory alone");
@@ -72,7 +74,10 @@ impl Engine {
     ) -> (Vec<Pending>, Answers) {
         let most = self.max_entry();
         // One that is too long is whoever's that judges it.
-        let is_long = |reply: &Value| chunk::cut_off(reply).is_some_and(|(_, size)| size <= most);
+        let is_long = |reply: &Value| {
+            let cut_off = chunk::cut_off(reply);
+            cut_off.is_some_and(|(_, envelope)| self.seal.entry_len(envelope) <= most)
+        };
         if !answers.values.iter().any(is_long) {
             return (pending, answers);
         }
@@ -138,66 +143,79 @@ impl Engine {
         budget: &mut Budget,
         answer: &Answer,
     ) -> Result<Result<Vec<Pending>, Vec<Pending>>, (Pending, Fault)> {
-        let lost = |fault| (one.clone(), fault);
-        let home = shards.of(one.name);
-        let home = home.ok_or_else(|| lost(Fault::Disconnected("its master is lost".into())))?;
-        let _turn = home
-            .data
-            .turn(budget)
-            .await
-            .ok_or_else(|| lost(Fault::Refused("busy".into())))?;
-        let asked = self.unless_silent(self.assemble(one, shards, budget)).await;
-        let bytes = asked.map_err(lost)?;
-        // Checking and copying megabytes is nothing for the thread that everybody's replies come through.
+        let reading = async {
+            let _turn = shards.turn(one.name, budget).await?;
+            self.pieces(one, shards, budget).await
+        };
+        let pieces = match shards.link(one.name) {
+            Some(master) => master.unless_silent(reading).await.unwrap_or(Err(Fault::Silent)),
+            None => self.unless_silent(reading).await,
+        };
+        let pieces = pieces.map_err(|fault| (one.clone(), fault))?;
+        // Joining, checking and copying megabytes is nothing for the thread that everybody's replies come through; nor is
+        // giving them back.
         let (engine, runtime) = (Arc::clone(self), self.runtime.clone());
         let (read, shards, answer, mut budget) = (one.clone(), Arc::clone(shards), Arc::clone(answer), *budget);
         let sorted = self.runtime.spawn_blocking(move || {
+            let bytes = join(&pieces);
+            drop(pieces);
             let answers = Answers::from(vec![Value::BulkString(bytes)]);
             runtime.block_on(engine.sort_entries(vec![read], answers, since, &shards, &mut budget, &answer))
         });
         Ok(sorted.await.unwrap_or_else(|_| Err(vec![one.clone()])))
     }
 
-    /// An entry, all of it from one time.
-    async fn assemble(&self, one: &Pending, shards: &Arc<Shards>, budget: &mut Budget) -> Result<Vec<u8>, Fault> {
-        let mut bytes = Vec::new();
+    /// An entry, all of it from one time: beside each piece comes the id of what lies there then.
+    async fn pieces(&self, one: &Pending, shards: &Shards, budget: &mut Budget) -> Result<Vec<Vec<u8>>, Fault> {
+        let key = self.keys.entry(one.name);
+        let mut pieces = Vec::new();
         for _ in 0..BEGINNINGS {
-            bytes = self.piece(one, 0, chunk::FIRST, shards, budget).await?;
-            let size = match chunk::whole_of(&bytes) {
-                Some(size) if size <= self.max_entry() => size,
+            let (first, _) = piece(&key, 0, chunk::FIRST, one, shards, budget).await?;
+            let Some(envelope) = chunk::whole_of(&first).filter(|len| self.seal.entry_len(*len) <= self.max_entry())
+            else {
                 // It is another one by now.
-                _ => return Ok(bytes),
+                return Ok(vec![first]);
             };
+            let id = Envelope::id_as_it_lies(&first);
             // One byte more than there may be: something that is longer than it says is no entry.
-            let end = size + 1;
-            bytes.reserve_exact(end - bytes.len());
-            while bytes.len() < end {
-                let wanted = chunk::PIECE.min(end - bytes.len());
-                let piece = self.piece(one, bytes.len(), wanted, shards, budget).await?;
-                bytes.extend_from_slice(&piece);
-                if piece.len() < wanted {
+            let end = envelope + seal::LEN + 1;
+            let mut at = first.len();
+            pieces = vec![first];
+            loop {
+                let wanted = chunk::PIECE.min(end - at);
+                let (more, of) = piece(&key, at, wanted, one, shards, budget).await?;
+                if of != id {
                     break;
                 }
-            }
-            if Envelope::decode(&bytes).is_ok() {
-                break;
+                at += more.len();
+                let is_last = more.len() < wanted || at == end;
+                pieces.push(more);
+                if is_last {
+                    return Ok(pieces);
+                }
             }
         }
-        Ok(bytes)
+        Ok(pieces)
     }
+}
 
-    async fn piece(
-        &self,
-        one: &Pending,
-        from: usize,
-        len: usize,
-        shards: &Arc<Shards>,
-        budget: &mut Budget,
-    ) -> Result<Vec<u8>, Fault> {
-        let mut pipeline = redis::pipe();
-        pipeline.add_command(chunk::range(&self.keys.entry(one.name), from, len));
-        let replies = shards.all(one.name, &pipeline, budget).await?;
-        budget.piece();
-        Ok(replies.first().and_then(bytes_of).unwrap_or_default().to_vec())
-    }
+/// So many bytes of an entry, and the id of the entry that lies there.
+async fn piece(
+    key: &str,
+    from: usize,
+    len: usize,
+    one: &Pending,
+    shards: &Shards,
+    budget: &mut Budget,
+) -> Result<(Vec<u8>, Vec<u8>), Fault> {
+    let mut pipeline = redis::pipe();
+    pipeline.add_command(chunk::range(key, from, len));
+    pipeline.add_command(chunk::id(key));
+    let replies = shards.all(one.name, &pipeline, budget).await?;
+    budget.piece();
+    let mut replies = replies.into_iter().map(|reply| match reply {
+        Value::BulkString(bytes) => bytes,
+        _ => Vec::new(),
+    });
+    Ok((replies.next().unwrap_or_default(), replies.next().unwrap_or_default()))
 }

@@ -1,6 +1,8 @@
 //! Chunks: an entry is read by its first bytes, which for nearly all is the whole; a longer one goes on in pieces, each a
 //! command of its own, so that what others ask in between is not kept waiting.
 
+use std::ops::Range;
+
 use redis::{Cmd, Value};
 
 use crate::envelope::Envelope;
@@ -27,14 +29,21 @@ pub fn range(key: &str, from: usize, len: usize) -> Cmd {
     command
 }
 
-/// How long the whole entry is, if this is but its first chunk. A seal counts, also where nobody has its key.
+/// GETRANGE of an entry's id.
+#[must_use]
+pub fn id(key: &str) -> Cmd {
+    let Range { start, end } = Envelope::ID;
+    range(key, start, end - start)
+}
+
+/// How long the envelope is, if this is but the first chunk of its entry. A seal may follow, also where nobody has its key.
 #[must_use]
 pub fn whole_of(first: &[u8]) -> Option<usize> {
     if first.len() != FIRST {
         return None;
     }
-    let size = Envelope::size(first).ok()? + seal::LEN;
-    (size > FIRST).then_some(size)
+    let envelope = Envelope::size(first).ok()?;
+    (envelope + seal::LEN > FIRST).then_some(envelope)
 }
 
 /// As [`whole_of`], of a reply.

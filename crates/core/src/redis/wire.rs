@@ -61,20 +61,47 @@ impl Budget {
         self.until = (Instant::now() + self.step).min(self.last);
     }
 
-    /// Another step if bytes arrived.
+    /// Another step, counted from when bytes last arrived.
     ///
     /// # Errors
     /// The time is up: [`Fault::Silent`] when nothing came for at least half a step, in which a server that is there answers.
-    fn renew(&mut self, progress: bool, since: Instant) -> Result<(), Fault> {
+    fn renew(&mut self, heard: Heard) -> Result<(), Fault> {
         let now = Instant::now();
-        if progress && now < self.last {
-            self.until = (now + self.step).min(self.last);
+        let until = (heard.at + self.step).min(self.last);
+        if heard.anything && now < until {
+            self.until = until;
             return Ok(());
         }
-        let is_silent = !progress && now.duration_since(since) * 2 >= self.step;
+        let is_silent = now.duration_since(heard.at) * 2 >= self.step;
         Err(if is_silent { Fault::Silent } else { Fault::Timeout })
     }
 }
+
+/// When bytes were last seen to arrive; until then, when the waiting began.
+#[derive(Clone, Copy)]
+struct Heard {
+    bytes: u64,
+    anything: bool,
+    at: Instant,
+}
+
+impl Heard {
+    fn nothing_yet(bytes: u64) -> Self {
+        let (anything, at) = (false, Instant::now());
+        Self { bytes, anything, at }
+    }
+
+    fn look(&mut self, bytes: u64) {
+        if bytes != self.bytes {
+            let (anything, at) = (true, Instant::now());
+            *self = Self { bytes, anything, at };
+        }
+    }
+}
+
+/// How often in a step who waits for a turn looks for arrived bytes: what others wait for has come just before silence falls,
+/// which is noticed that much later.
+const LOOKS: u32 = 4;
 
 #[derive(Debug)]
 pub struct Wire {
@@ -113,29 +140,39 @@ impl Wire {
         }
         let mut connection = self.connection.clone();
         let reply = connection.send_packed_commands(pipeline, 0, pipeline.len());
-        self.within(budget, reply).await?.map_err(Fault::from)
+        self.within(budget, 1, reply).await?.map_err(Fault::from)
     }
 
-    /// What comes over this connection, or has to do with what comes.
-    async fn within<T>(&self, budget: &mut Budget, awaited: impl Future<Output = T>) -> Result<T, Fault> {
+    /// What comes over this connection, or has to do with what comes; with so many looks for arrived bytes in a step.
+    async fn within<T>(&self, budget: &mut Budget, looks: u32, awaited: impl Future<Output = T>) -> Result<T, Fault> {
         tokio::pin!(awaited);
+        let mut heard = Heard::nothing_yet(self.arrived());
         loop {
-            let (seen, since) = (self.arrived(), Instant::now());
-            if let Ok(result) = timeout_at(budget.until(), &mut awaited).await {
+            let look = (Instant::now() + budget.step / looks).min(budget.until());
+            if let Ok(result) = timeout_at(look, &mut awaited).await {
                 return Ok(result);
+            }
+            heard.look(self.arrived());
+            if !budget.is_over() {
+                continue;
             }
             // This process may have been held up itself: what lies in the socket is read before anything is judged.
             if let Ok(result) = timeout(GRACE, &mut awaited).await {
                 budget.progress();
                 return Ok(result);
             }
-            budget.renew(self.arrived() != seen, since)?;
+            heard.look(self.arrived());
+            budget.renew(heard)?;
         }
     }
 
-    /// The turn of a long entry; `None`: not within the budget. What the others wait for arrives meanwhile, and renews it.
-    pub async fn turn(&self, budget: &mut Budget) -> Option<SemaphorePermit<'_>> {
-        self.within(budget, self.turns.acquire()).await.ok()?.ok()
+    /// The turn of a long entry. What the others wait for arrives meanwhile, and renews the budget.
+    ///
+    /// # Errors
+    /// As [`Wire::send`].
+    pub async fn turn(&self, budget: &mut Budget) -> Result<SemaphorePermit<'_>, Fault> {
+        let turn = self.within(budget, LOOKS, self.turns.acquire()).await?;
+        turn.map_err(|_| Fault::Disconnected("no turns are given any more".into()))
     }
 
     /// Runs scripts in one pipeline. Those that the server does not know yet go again: the first of each with its text, and
