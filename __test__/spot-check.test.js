@@ -9,42 +9,7 @@ const { usePeers } = require('./support/peer.js')
 const { useProxy } = require('./support/proxy.js')
 const { useRedis } = require('./support/redis.js')
 const { open } = require('./support/setups.js')
-
-const BOUND = 300
-const hour = { ttl: '1h' }
-
-/**
- * How they are connected: with the patience that a machine with much else to do needs. An entry whose FILL was not answered in
- * time lies in memory alone for its whole ttl, and such a one is never checked.
- */
-const patiently = ({ url }) => ({ url, maxUnverified: BOUND, commandTimeout: '2s' })
-
-const coherence = async (cache) => (await cache.metrics()).coherence
-
-/** Enough hits that one of them is looked at. */
-async function readOften(cache, key, loader = () => 'loaded', options = hour) {
-  let value
-  for (let n = 0; n < 128; n++) value = await cache.getOrSet(key, loader, options)
-  return value
-}
-
-/** Reads until the figures are so. */
-function readUntil(cache, key, are, options) {
-  const look = async () => {
-    await readOften(cache, key, undefined, options)
-    return are(await coherence(cache))
-  }
-  return eventually(look, 8_000, `${are} of reads of ${key}`)
-}
-
-/** A cache whose checks have begun: what it loads from now on can be judged. */
-async function opened(t, redis, options) {
-  const warnings = []
-  const logger = { warn: (message) => warnings.push(message) }
-  const cache = open(t, { redis: patiently(redis), logger, ...options })
-  await readUntil(cache, 'first', ({ checked }) => checked > 0)
-  return { cache, warnings }
-}
+const { BOUND, coherence, hour, opened, patiently, readOften, readUntil } = require('./support/spot-checks.js')
 
 /** The one key in Redis of this kind: 'e' entry, 't' versions. */
 async function keyOf(redis, kind, isWanted = () => true) {

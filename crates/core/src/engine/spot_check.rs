@@ -239,6 +239,11 @@ async fn check(engine: Weak<Engine>, name: NameHash, entry: Entry) {
     let (Some(found), Some(bound)) = (found, bound) else {
         return this.metrics.coherence_checked.add(1);
     };
+    // What has moved to another master is of another history there: who has heard of it loads it again, without an invalidation.
+    // By the end this process has heard of it too, and no longer serves what has: until it has looked no heartbeat proves anything.
+    if let Some(cluster) = this.link.as_ref().and_then(|link| link.cluster.as_ref()) {
+        cluster.survey.want();
+    }
     drop(this);
     tokio::time::sleep(bound + std::time::Duration::from_millis(1)).await;
     let Some(this) = engine.upgrade().filter(|this| !this.is_closed()) else {
