@@ -86,7 +86,11 @@ class Flight {
     this.previous = this.#usable(found.previous)
     this.#isFound = true
     this.#found?.resolve()
-    if (this.isSettled) return this.result
+    if (this.isSettled) {
+      // All have left while the answer was on its way, and with them who would run the refresh that came with it.
+      if (found.refresh > 0) this.#handle.channel.endLoad(found.refresh, END.ABANDONED)
+      return this.result
+    }
     if (found.kind === ANSWER.HIT) {
       if (found.refresh !== 0) this.#handle.reads.refresh(found.refresh, this.#call)
       return this.#settle({ ...found, refresh: 0 })

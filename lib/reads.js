@@ -140,7 +140,17 @@ class Reads {
     return { codec: numbers[4], data, outcome, tier: 'memory', age: numbers[1], refresh: numbers[3] }
   }
 
+  /** An error reaches the caller, and leaves no refresh behind that nobody runs. */
   #decode(result, policy, attempt) {
+    try {
+      return this.#valueOf(result, policy, attempt)
+    } catch (error) {
+      this.#dropRefresh(result)
+      throw error
+    }
+  }
+
+  #valueOf(result, policy, attempt) {
     if ('raw' in result) return result.raw
     let value
     try {
@@ -156,10 +166,14 @@ class Reads {
 
   /** What was found was no hit: it is not counted as one, and not refreshed either. */
   #takeBack(result, { scope }, isOver) {
-    if (result.refresh > 0) this.#channel.endLoad(result.refresh, END.ABANDONED)
+    this.#dropRefresh(result)
     const counted = countedBy(result)
     if (counted !== undefined) this.#channel.refused(counted, result.outcome === 'stale', isOver)
     if (isOver) scope.counts?.miss()
+  }
+
+  #dropRefresh({ refresh }) {
+    if (refresh > 0) this.#channel.endLoad(refresh, END.ABANDONED)
   }
 
   /** The flight of a load, with its leader in it; made now if there was none. */

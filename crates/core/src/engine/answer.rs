@@ -93,10 +93,9 @@ impl Engine {
                 Tier::Redis => self.metrics.memory_misses.add(1),
             }
         }
-        if one.read.loads {
-            self.loads.lock().end(one.id);
-        }
-        let refresh = stale
+        // Nobody is there to run the refresh of a load that was abandoned meanwhile.
+        let is_awaited = !one.read.loads || self.loads.lock().end(one.id).is_some();
+        let refresh = (stale && is_awaited)
             .then(|| self.begin_refresh(one.name, &one.key, &entry, one.read, self.now()))
             .flatten();
         let hit = Hit {
@@ -117,7 +116,6 @@ impl Engine {
             }
             return answer(one.id, Found::Miss);
         }
-        let now = self.now();
         let previous = self.loads.with(one.id, |load| {
             load.storage = storage;
             load.stamps = stamps;
@@ -140,13 +138,16 @@ impl Engine {
         }
         self.metrics.loads_started.add(1);
         // The load counts from now on, and is joined by who comes after an invalidation that its stale value is from before.
-        let previous = previous.filter(|entry| !self.is_removed(entry, &one.key));
-        let previous = previous.map(|entry| Previous {
-            on_error: now < entry.head().life.error_until,
-            entry,
-        });
+        let previous = self.still_good(previous, &one.key);
         let is_pressed = one.place.as_ref().is_some_and(|place| place.is_pressed);
         answer(one.id, Found::Lead { previous, is_pressed });
+    }
+
+    /// The stale value beside a load, if nothing that it depends on was invalidated.
+    pub(super) fn still_good(&self, previous: Option<Entry>, key: &str) -> Option<Previous> {
+        let entry = previous.filter(|entry| !self.is_removed(entry, key))?;
+        let on_error = self.now() < entry.head().life.error_until;
+        Some(Previous { entry, on_error })
     }
 
     // --- Redis's health, as seen by operations ------------------------------------------------------------
