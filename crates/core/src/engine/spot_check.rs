@@ -54,6 +54,12 @@ impl SpotChecks {
         reading.1
     }
 
+    /// Masters that are none any more are forgotten: each failover brings another one.
+    fn keep(&self, is_current: impl Fn(Reign) -> bool) {
+        let mut known = self.evicted.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|reign, _| is_current(*reign));
+    }
+
     fn calm_since(&self, failed: u64, now: Instant) -> Instant {
         let mut known = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         if known.0 != failed {
@@ -185,7 +191,10 @@ impl Engine {
     /// Since when no master has evicted anything; `None`: that cannot be told.
     async fn steady_since(&self, shards: &Arc<Shards>, budget: &mut Budget) -> Option<Instant> {
         let mut since = 0;
-        for session in sessions(shards) {
+        let sessions = sessions(shards);
+        self.spot_checks
+            .keep(|reign| sessions.iter().any(|session| session.reign == reign));
+        for session in sessions {
             let evicted = session.evicted_keys(budget).await?;
             since = since.max(self.spot_checks.steady_since(session.reign, evicted, self.now()));
         }
@@ -278,6 +287,10 @@ mod tests {
         let since = [(7, 10), (7, 20), (8, 30), (8, 40), (0, 50)].map(|(n, now)| checks.steady_since(1, n, now));
         assert_eq!(since, [10, 10, 30, 30, 50]);
         assert!(checks.knows(1) && !checks.knows(2));
+
+        checks.steady_since(2, 7, 60);
+        checks.keep(|reign| reign == 2);
+        assert!(checks.knows(2) && !checks.knows(1));
 
         let calm = [(0, 10), (3, 20), (3, 30)].map(|(failed, now)| checks.calm_since(failed, now));
         assert_eq!(calm, [0, 20, 20]);
