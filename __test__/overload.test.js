@@ -7,8 +7,19 @@ const { once } = require('node:events')
 const net = require('node:net')
 const { test } = require('node:test')
 const { Worker } = require('node:worker_threads')
-const { clock, counted, deferred, eventually, failing, freshNamespace, gated, sleep } = require('./support/kit.js')
+const {
+  clock,
+  counted,
+  deferred,
+  eventually,
+  failing,
+  freshNamespace,
+  gated,
+  sleep,
+  within,
+} = require('./support/kit.js')
 const { usePeer } = require('./support/peer.js')
+const { useProxy } = require('./support/proxy.js')
 const { useRedis } = require('./support/redis.js')
 const { lastSaid } = require('./support/script.js')
 const { inBothSetups, open, rejectsWith, withRedis } = require('./support/setups.js')
@@ -144,6 +155,59 @@ inBothSetups((openIt) => {
     asked.resolve()
 
     assert.deepEqual(await Promise.all([outer, shared]), ['shared', 'shared'])
+  })
+
+  test('one key does not fill the queue: a load that waits for a place is joined, whatever was invalidated meanwhile', async (t) => {
+    const { cache, first, release } = await taken(openIt, t, { maxQueuedLoads: 2 })
+    const loader = counted('value')
+    const calls = []
+
+    for (let n = 0; n < 20; n++) {
+      calls.push(cache.getOrSet('k', loader))
+      await eventually(async () => (await cache.metrics()).loads.queued > 0)
+      await cache.invalidate({ tag: `of others ${n}` })
+    }
+    assert.equal((await cache.metrics()).loads.queued, 1)
+    release()
+
+    assert.deepEqual(new Set(await Promise.all(calls)), new Set(['value']))
+    assert.deepEqual([await first, loader.calls], ['first', 1])
+  })
+
+  test('I1 read-your-writes: who joins a load that waits for a place gets what is loaded after that', async (t) => {
+    const { cache, first, release } = await taken(openIt, t)
+    let truth = 'at first'
+    const loader = counted(() => truth)
+    const calls = [cache.getOrSet('k', loader, { tags: ['group'] })]
+    await eventually(async () => (await cache.metrics()).loads.queued === 1)
+
+    for (const target of ['k', { tag: 'group' }, { pattern: 'k*' }, { all: true }]) {
+      truth = `after ${JSON.stringify(target)}`
+      await cache.invalidate(target)
+      calls.push(cache.getOrSet('k', loader, { tags: ['group'] }))
+    }
+    release()
+
+    assert.deepEqual(new Set(await Promise.all(calls)), new Set([truth]))
+    assert.deepEqual([await first, loader.calls], ['first', 1])
+    assert.equal(await cache.getOrSet('k', never), truth)
+  })
+
+  test('I1 read-your-writes: once a load that has waited for a place runs, it is as any other', async (t) => {
+    for (const target of ['k', { tag: 'group' }]) {
+      const { cache, first, release } = await taken(openIt, t, { maxLoads: 1 })
+      const loader = gated('old')
+      const waiting = cache.getOrSet('k', loader, { tags: ['group'] })
+      await eventually(async () => (await cache.metrics()).loads.queued === 1)
+      release()
+      await loader.began
+
+      await cache.invalidate(target)
+      const later = cache.getOrSet('k', () => 'new', { tags: ['group'] })
+      loader.release()
+
+      assert.deepEqual(await Promise.all([first, waiting, later]), ['first', 'old', 'new'])
+    }
   })
 
   test('what a loader leaves behind waits like anybody', async (t) => {
@@ -319,6 +383,56 @@ withRedis('the gate and Redis', (redis) => {
     release()
 
     assert.deepEqual([await first, await waiting], ['first', 'of the peer'])
+  })
+
+  /** Through a slow link: a loader has the one place, and asks for `key` when told; others may ask in front of it. */
+  async function nested(t, key) {
+    const proxy = await useProxy(t, redis.server.port)
+    const cache = open(t, { redis: { url: proxy.url, commandTimeout: '5s' }, maxLoads: 1 })
+    await cache.ready()
+    const [began, asked] = [deferred(), deferred()]
+    const outer = cache.getOrSet('outer', async () => {
+      began.resolve()
+      await asked.promise
+      return cache.getOrSet(key, () => 'loaded')
+    })
+    await began.promise
+    proxy.delay(100)
+    return { cache, outer, ask: asked.resolve }
+  }
+
+  test('what a loader asks for does not wait behind an older load of its key that waits for a place', async (t) => {
+    const { cache, outer, ask } = await nested(t, 'k')
+    const older = cache.getOrSet('k', () => 'loaded')
+    await sleep(20)
+    // From here on the older one, which looks into Redis, may not be joined, but may turn out to be good.
+    const invalidated = cache.invalidate({ tag: 'of others' })
+    await sleep(20)
+
+    ask()
+
+    assert.deepEqual(await within(Promise.all([outer, older]), 3_000), ['loaded', 'loaded'])
+    await invalidated
+  })
+
+  test('what a loader asks for of many does not wait until the others of them have a place', async (t) => {
+    const { cache, outer, ask } = await nested(t, 'a')
+    const many = cache.getOrSetMany(['a', 'b'], (keys) => new Map(keys.map((key) => [key, key])))
+    await sleep(20)
+
+    ask()
+
+    const [value, values] = (await within(Promise.all([outer, many]), 3_000)) ?? []
+    assert.deepEqual(
+      [value, [...values]],
+      [
+        'a',
+        [
+          ['a', 'a'],
+          ['b', 'b'],
+        ],
+      ],
+    )
   })
 
   test('who waits for another process takes no place', async (t) => {

@@ -23,6 +23,8 @@ pub struct Gate {
 struct State {
     /// With how many places each.
     inside: HashMap<Group, usize>,
+    /// Those that were let in beside them, as many as came.
+    beside: HashMap<Group, usize>,
     /// In the order in which they came.
     queue: BTreeMap<u64, Waiting>,
     tickets: HashMap<Group, u64>,
@@ -39,19 +41,34 @@ struct Waiting {
 #[derive(Debug)]
 pub enum Entry {
     In(Place),
-    /// The place follows; who does not want it any more drops this.
-    Queued(oneshot::Receiver<Place>),
+    /// The place follows.
+    Queued(Ticket),
     Full,
+}
+
+/// A place in the queue, until it is dropped.
+#[derive(Debug)]
+pub struct Ticket {
+    gate: Arc<Gate>,
+    number: u64,
+    place: oneshot::Receiver<Place>,
 }
 
 /// A place inside, until it is dropped.
 #[derive(Debug)]
 pub struct Place {
     gate: Arc<Gate>,
-    /// `None`: beside the others, it is not counted.
-    group: Option<Group>,
+    group: Group,
+    door: Door,
     /// Half of the places were taken: a load that its loader asks for may find none.
     pub is_pressed: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Door {
+    Main,
+    /// Who came in by this one is not counted among the others.
+    Side,
 }
 
 impl State {
@@ -64,17 +81,47 @@ impl State {
         members
     }
 
-    /// Who has stopped waiting leaves the queue.
-    fn forget_gone(&mut self) {
-        let Self { queue, tickets, .. } = self;
-        queue.retain(|_, waiting| {
-            waiting.members.retain(|member| !member.is_closed());
-            let waits = !waiting.members.is_empty();
-            if !waits {
-                tickets.remove(&waiting.group);
-            }
-            waits
-        });
+    /// Those of a group who wait now.
+    fn call(&mut self, group: Group) -> Vec<oneshot::Sender<Place>> {
+        let ticket = self.tickets.remove(&group);
+        let waiting = ticket.and_then(|ticket| self.queue.remove(&ticket));
+        waiting.map(|waiting| self.let_in(waiting)).unwrap_or_default()
+    }
+
+    /// Who has stopped waiting leaves the queue, and his group with its last.
+    fn forget_gone(&mut self, ticket: u64) {
+        let Some(waiting) = self.queue.get_mut(&ticket) else {
+            return;
+        };
+        waiting.members.retain(|member| !member.is_closed());
+        if waiting.members.is_empty() {
+            self.tickets.remove(&waiting.group);
+            self.queue.remove(&ticket);
+        }
+    }
+
+    fn places(&mut self, door: Door) -> &mut HashMap<Group, usize> {
+        match door {
+            Door::Main => &mut self.inside,
+            Door::Side => &mut self.beside,
+        }
+    }
+}
+
+impl Ticket {
+    /// Resolves when its turn has come.
+    ///
+    /// # Cancel safety
+    /// What was not taken is there the next time.
+    pub async fn place(&mut self) -> Option<Place> {
+        (&mut self.place).await.ok()
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.place.close();
+        self.gate.lock().forget_gone(self.number);
     }
 }
 
@@ -99,44 +146,44 @@ impl Gate {
         if let Some(place) = self.take(&mut state, group) {
             return Entry::In(place);
         }
-        let (sender, receiver) = oneshot::channel();
-        if let Some(ticket) = state.tickets.get(&group).copied() {
-            if let Some(waiting) = state.queue.get_mut(&ticket) {
+        let (sender, place) = oneshot::channel();
+        let ticket = |number| Ticket {
+            gate: Arc::clone(self),
+            number,
+            place,
+        };
+        if let Some(number) = state.tickets.get(&group).copied() {
+            if let Some(waiting) = state.queue.get_mut(&number) {
                 waiting.members.push(sender);
-                return Entry::Queued(receiver);
+                return Entry::Queued(ticket(number));
             }
         }
         if state.queue.len() >= self.most_queued {
-            state.forget_gone();
-            if state.queue.len() >= self.most_queued {
-                return Entry::Full;
-            }
+            return Entry::Full;
         }
         state.last_ticket += 1;
-        let ticket = state.last_ticket;
-        state.tickets.insert(group, ticket);
+        let number = state.last_ticket;
+        state.tickets.insert(group, number);
         let members = vec![sender];
-        state.queue.insert(ticket, Waiting { group, members });
-        Entry::Queued(receiver)
+        state.queue.insert(number, Waiting { group, members });
+        Entry::Queued(ticket(number))
     }
 
-    /// A place beside the others: what a load asks for must not wait for that load to end.
-    pub fn beside(self: &Arc<Self>) -> Place {
-        Place {
-            gate: Arc::clone(self),
-            group: None,
-            is_pressed: true,
-        }
+    /// A place beside the others: what a load asks for must not wait for that load to end. All of its group come with it, those
+    /// who wait and those who ask later: they are loaded in one go.
+    pub fn beside(self: &Arc<Self>, group: Group) -> Place {
+        let members = {
+            let mut state = self.lock();
+            *state.beside.entry(group).or_default() += 1;
+            state.call(group)
+        };
+        self.hand_out(group, members);
+        self.place(group, Door::Side, true)
     }
 
     /// Lets a group that waits in at once, though it be one too many.
     pub fn hasten(self: &Arc<Self>, group: Group) {
-        let members = {
-            let mut state = self.lock();
-            let ticket = state.tickets.remove(&group);
-            let waiting = ticket.and_then(|ticket| state.queue.remove(&ticket));
-            waiting.map(|waiting| state.let_in(waiting)).unwrap_or_default()
-        };
+        let members = self.lock().call(group);
         self.hand_out(group, members);
     }
 
@@ -148,33 +195,34 @@ impl Gate {
     /// Who waits now.
     #[must_use]
     pub fn queued(&self) -> usize {
-        let mut state = self.lock();
-        state.forget_gone();
-        state.queue.len()
+        self.lock().queue.len()
     }
 
     fn take(self: &Arc<Self>, state: &mut State, group: Group) -> Option<Place> {
         let is_inside = state.inside.contains_key(&group);
-        if !is_inside && (state.inside.len() >= self.most || !state.queue.is_empty()) {
+        let door = if !is_inside && state.beside.contains_key(&group) {
+            Door::Side
+        } else {
+            Door::Main
+        };
+        let has_to_wait = state.inside.len() >= self.most || !state.queue.is_empty();
+        if !is_inside && door == Door::Main && has_to_wait {
             return None;
         }
         let is_pressed = state.inside.len() >= self.most / 2;
-        *state.inside.entry(group).or_default() += 1;
-        Some(Place {
-            gate: Arc::clone(self),
-            group: Some(group),
-            is_pressed,
-        })
+        *state.places(door).entry(group).or_default() += 1;
+        Some(self.place(group, door, is_pressed))
     }
 
-    fn leave(self: &Arc<Self>, group: Group) {
+    fn leave(self: &Arc<Self>, group: Group, door: Door) {
         let mut let_in = Vec::new();
         {
             let mut state = self.lock();
-            if let Some(count) = state.inside.get_mut(&group) {
+            let places = state.places(door);
+            if let Some(count) = places.get_mut(&group) {
                 *count -= 1;
                 if *count == 0 {
-                    state.inside.remove(&group);
+                    places.remove(&group);
                 }
             }
             while state.inside.len() < self.most {
@@ -193,12 +241,16 @@ impl Gate {
     /// Not under the lock: a place that nobody takes is given back.
     fn hand_out(self: &Arc<Self>, group: Group, members: Vec<oneshot::Sender<Place>>) {
         for member in members {
-            let place = Place {
-                gate: Arc::clone(self),
-                group: Some(group),
-                is_pressed: true,
-            };
-            let _ = member.send(place);
+            let _ = member.send(self.place(group, Door::Main, true));
+        }
+    }
+
+    fn place(self: &Arc<Self>, group: Group, door: Door, is_pressed: bool) -> Place {
+        Place {
+            gate: Arc::clone(self),
+            group,
+            door,
+            is_pressed,
         }
     }
 
@@ -209,9 +261,7 @@ impl Gate {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(group) = self.group {
-            self.gate.leave(group);
-        }
+        self.gate.leave(self.group, self.door);
     }
 }
 
@@ -219,9 +269,15 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    fn queued(entry: Entry) -> oneshot::Receiver<Place> {
+    impl Ticket {
+        fn try_recv(&mut self) -> Result<Place, oneshot::error::TryRecvError> {
+            self.place.try_recv()
+        }
+    }
+
+    fn queued(entry: Entry) -> Ticket {
         match entry {
-            Entry::Queued(receiver) => receiver,
+            Entry::Queued(ticket) => ticket,
             other => panic!("{other:?}"),
         }
     }
@@ -272,6 +328,23 @@ mod tests {
         assert!(other.try_recv().is_err());
 
         drop(c);
+        assert!(other.try_recv().is_ok());
+    }
+
+    #[test]
+    fn who_is_let_in_beside_the_others_brings_all_of_his_group_and_takes_nobodys_place() {
+        let gate = Gate::new(1, 8);
+        let first = gate.try_enter(1).expect("it is empty");
+        let (mut waits, mut other) = (queued(gate.enter(2)), queued(gate.enter(3)));
+
+        let beside = gate.beside(2);
+        let later = gate.try_enter(2).expect("its group is inside");
+        drop(waits.try_recv().expect("its group was let in"));
+        assert!(other.try_recv().is_err());
+
+        drop((beside, later));
+        assert!(gate.try_enter(2).is_none());
+        drop(first);
         assert!(other.try_recv().is_ok());
     }
 

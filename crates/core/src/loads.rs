@@ -63,6 +63,13 @@ pub enum Run {
     Ended,
 }
 
+/// A load that another one waits for.
+#[derive(Clone, Debug)]
+pub struct Older {
+    pub id: LoadId,
+    pub done: watch::Receiver<bool>,
+}
+
 /// How a load comes to its place among those that run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Passage {
@@ -88,6 +95,8 @@ pub struct Load {
     pub alive: Instant,
     pub run: Run,
     pub passage: Passage,
+    /// It waits for a place: whatever it will bring is looked for after that.
+    pub is_queued: bool,
     /// Among those that run at once; given back when it ends.
     pub place: Option<Arc<Place>>,
     /// A forced load began later: this one's value is not kept.
@@ -103,12 +112,11 @@ pub struct Load {
     pub bad: Option<Vec<u8>>,
     /// The stale value that exists, for `ctx.previous`, `staleAfter` and `staleIfError`.
     pub previous: Option<Entry>,
-    /// An older load of the key in this process that may still turn out to be good.
-    pub after: Option<watch::Receiver<bool>>,
+    /// An older load of the key in this process that may still turn out to be good, and is or was waited for. Nobody waits for
+    /// this one in turn.
+    pub after: Option<Older>,
     /// It depends on more than its key from its beginning: a view, a bare key.
     is_deep: bool,
-    /// It waits, or has waited, for an older one: nobody waits for it in turn.
-    pub is_second: bool,
     /// Made when somebody waits: most loads end unwatched.
     done: Option<watch::Sender<bool>>,
 }
@@ -164,7 +172,7 @@ pub struct NewLoad {
     pub run: Run,
     pub bad: Option<Vec<u8>>,
     pub previous: Option<Entry>,
-    pub after: Option<watch::Receiver<bool>>,
+    pub after: Option<Older>,
 }
 
 #[derive(Debug, Default)]
@@ -214,6 +222,7 @@ impl Table {
             alive: new.began,
             run: new.run,
             passage: Passage::Unasked,
+            is_queued: false,
             place: None,
             fenced: false,
             replaces: match new.kind {
@@ -226,7 +235,6 @@ impl Table {
             storage: Storage::Undecided,
             bad: new.bad,
             is_deep,
-            is_second: new.after.is_some(),
             previous: new.previous,
             after: new.after,
             done: None,

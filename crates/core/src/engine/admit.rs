@@ -9,9 +9,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::lookup::{Answer, Found, Pending, Previous};
+use super::lookup::{Answer, Found, Pending};
 use super::{Engine, Refreshing};
-use crate::gate::{Entry, Place};
+use crate::gate::{Entry, Place, Ticket};
 use crate::loads::{LoadId, LoadKind, Passage, Run, Stamps, Storage};
 use crate::redis::wire::Budget;
 
@@ -50,24 +50,16 @@ impl Engine {
                 inside.push(one);
                 continue;
             }
-            if one.kind == Some(LoadKind::Refresh) {
-                one.place = self.gate.try_enter(one.group).map(Arc::new);
-                match one.place {
-                    Some(_) => inside.push(one),
-                    None => self.denied(&one, answer),
-                }
-                continue;
-            }
             match self.ask_to_enter(&one) {
                 Entry::In(place) => {
                     one.place = Some(Arc::new(place));
                     inside.push(one);
                 }
                 Entry::Full => self.overloaded(&one, Overload::Full, answer),
-                Entry::Queued(place) => {
+                Entry::Queued(ticket) => {
                     let (engine, answer) = (self.me(), Arc::clone(answer));
                     self.runtime.spawn(async move {
-                        let waited = engine.await_place(&one, place).await;
+                        let waited = engine.await_place(&one, ticket).await;
                         if engine.place(&mut one, waited, &answer) {
                             engine.resume(one, answer).await;
                         }
@@ -83,12 +75,15 @@ impl Engine {
         let waited = match self.ask_to_enter(one) {
             Entry::In(place) => Waited::Placed(place),
             Entry::Full => Waited::Overloaded(Overload::Full),
-            Entry::Queued(place) => self.await_place(one, place).await,
+            Entry::Queued(ticket) => self.await_place(one, ticket).await,
         };
         self.place(one, waited, answer)
     }
 
     fn ask_to_enter(&self, one: &Pending) -> Entry {
+        if one.kind == Some(LoadKind::Refresh) {
+            return self.gate.try_enter(one.group).map_or(Entry::Full, Entry::In);
+        }
         // Told before the gate is asked and looked at again after it: who hastens it meanwhile is seen here, or finds it in the queue.
         let is_urgent = || {
             let passage = self.loads.with(one.id, |load| {
@@ -100,21 +95,26 @@ impl Engine {
             passage == Some(Passage::Urgent)
         };
         if is_urgent() {
-            return Entry::In(self.gate.beside());
+            return Entry::In(self.gate.beside(one.group));
         }
-        match self.gate.enter(one.group) {
-            Entry::Queued(_) if is_urgent() => Entry::In(self.gate.beside()),
-            entry => entry,
+        let entry = self.gate.enter(one.group);
+        if matches!(entry, Entry::Queued(_)) {
+            if is_urgent() {
+                drop(entry);
+                return Entry::In(self.gate.beside(one.group));
+            }
+            self.loads.with(one.id, |load| load.is_queued = true);
         }
+        entry
     }
 
-    async fn await_place(&self, one: &Pending, place: tokio::sync::oneshot::Receiver<Place>) -> Waited {
+    async fn await_place(&self, one: &Pending, mut ticket: Ticket) -> Waited {
         let Some(mut done) = self.loads.with(one.id, crate::loads::Load::done) else {
             return Waited::Gone;
         };
         tokio::select! {
             biased;
-            place = place => place.map_or(Waited::Gone, Waited::Placed),
+            place = ticket.place() => place.map_or(Waited::Gone, Waited::Placed),
             // An error means that the load is gone: ended, too.
             _ = done.wait_for(|done| *done) => Waited::Gone,
             () = tokio::time::sleep_until(one.wait_until) => Waited::Overloaded(Overload::TooLong),
@@ -123,11 +123,24 @@ impl Engine {
 
     fn place(&self, one: &mut Pending, waited: Waited, answer: &Answer) -> bool {
         match waited {
-            Waited::Placed(place) => one.place = Some(Arc::new(place)),
+            Waited::Placed(place) => {
+                one.place = Some(Arc::new(place));
+                self.begin_anew(one.id);
+            }
             Waited::Gone => answer(one.id, Found::Retry),
             Waited::Overloaded(why) => self.overloaded(one, why, answer),
         }
         one.place.is_some()
+    }
+
+    /// Who has joined a load in the queue has what was not looked for before that. From here on it is a load as any other.
+    fn begin_anew(&self, id: LoadId) {
+        self.loads.with(id, |load| {
+            load.is_queued = false;
+            load.since = self.epochs.now();
+            load.channel = self.channel();
+            load.began = self.now();
+        });
     }
 
     /// Its turn has come: somebody may have brought it to memory meanwhile. Boxed: it leads back to where it came from.
@@ -154,15 +167,14 @@ impl Engine {
     }
 
     fn overloaded(&self, one: &Pending, why: Overload, answer: &Answer) {
+        if one.kind == Some(LoadKind::Refresh) {
+            return self.denied(one, answer);
+        }
         self.metrics.loads_rejected.add(1);
         self.metrics.count_miss();
         let previous = self.loads.with(one.id, |load| load.previous.take()).flatten();
         self.loads.lock().end(one.id);
-        let previous = previous.filter(|entry| !self.is_removed(entry, &one.key));
-        let previous = previous.map(|entry| Previous {
-            on_error: self.now() < entry.head().life.error_until,
-            entry,
-        });
+        let previous = self.still_good(previous, &one.key);
         answer(one.id, Found::Overload(why, previous));
     }
 
@@ -174,7 +186,7 @@ impl Engine {
     /// Begins a load that is neither read nor stored, if there is a place for it. Else it is to be looked up.
     pub fn begin_at_once(&self, id: LoadId, group: LoadId, nested: bool) -> Begun {
         let place = if nested {
-            Some(self.gate.beside())
+            Some(self.gate.beside(group))
         } else {
             self.gate.try_enter(group)
         };
@@ -195,13 +207,18 @@ impl Engine {
         }
     }
 
-    /// The loader of another load waits for this one.
+    /// The loader of another load waits for this one, and so for the one that it waits for.
     pub fn hasten(&self, id: LoadId) {
-        let passage = self
-            .loads
-            .with(id, |load| std::mem::replace(&mut load.passage, Passage::Urgent));
-        if let Some(Passage::Asked(group)) = passage {
-            self.gate.hasten(group);
+        let mut next = Some(id);
+        while let Some(id) = next {
+            let found = self.loads.with(id, |load| {
+                let passage = std::mem::replace(&mut load.passage, Passage::Urgent);
+                (passage, load.after.as_ref().map(|older| older.id))
+            });
+            if let Some((Passage::Asked(group), _)) = found {
+                self.gate.hasten(group);
+            }
+            next = found.and_then(|(_, older)| older);
         }
     }
 }

@@ -8,7 +8,7 @@ use super::admit::Overload;
 use super::{Engine, Read, Refreshing};
 use crate::gate::{Group, Place};
 use crate::key::NameHash;
-use crate::loads::{LoadId, LoadKind, OwnerId, Passage};
+use crate::loads::{LoadId, LoadKind, Older, OwnerId, Passage};
 use crate::memory::Entry;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +117,12 @@ impl Engine {
                         self.lead_bypassing(&one, &answer);
                     }
                 }
-                Some((one, Some(older))) => self.wait_for_older(one, older, &answer),
+                Some((one, Some(older))) => {
+                    if request.nested {
+                        self.hasten(older.id);
+                    }
+                    self.wait_for_older(one, older, &answer);
+                }
                 Some((one, None)) => pending.push(one),
             }
         }
@@ -125,7 +130,7 @@ impl Engine {
     }
 
     /// Takes a request in; with it the older load it must wait for.
-    fn take_in(&self, request: &Request) -> Option<(Pending, Option<tokio::sync::watch::Receiver<bool>>)> {
+    fn take_in(&self, request: &Request) -> Option<(Pending, Option<Older>)> {
         let mut one = Pending {
             id: request.id,
             name: NameHash(0),
@@ -163,18 +168,18 @@ impl Engine {
             one.key = load.key.clone();
             one.kind = Some(load.kind);
             one.bad = load.bad.clone().unwrap_or_default();
-            load.after.take()
+            load.after.clone()
         })?;
         Some((one, after))
     }
 
-    fn wait_for_older(&self, one: Pending, mut older: tokio::sync::watch::Receiver<bool>, answer: &Answer) {
+    fn wait_for_older(&self, one: Pending, mut older: Older, answer: &Answer) {
         if one.tells_held {
             answer(one.id, Found::Held);
         }
         let (engine, answer) = (self.me(), Arc::clone(answer));
         self.runtime.spawn(async move {
-            let done = older.wait_for(|done| *done);
+            let done = older.done.wait_for(|done| *done);
             let _ = tokio::time::timeout_at(one.wait_until, done).await;
             engine.read_tiers(vec![one], &answer).await;
         });

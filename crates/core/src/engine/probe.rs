@@ -9,7 +9,7 @@ use crate::epoch::Standing;
 use crate::freshness::{freshness, Freshness};
 use crate::hot::Hot;
 use crate::key::NameHash;
-use crate::loads::{Load, LoadId, LoadKind, NewLoad, OwnerId, Run};
+use crate::loads::{Load, LoadId, LoadKind, NewLoad, Older, OwnerId, Run};
 use crate::memory::Entry;
 use crate::path;
 use crate::rules::Judgement;
@@ -184,8 +184,11 @@ impl Engine {
                 // turn out to be good, and two loads of one key are one too many. No queue behind a second one,
                 // though: a loader that fails would have everybody wait for everybody.
                 let may_be_good = self.standing(load) != Standing::Removed;
-                if may_be_good && !load.is_second && is_alive(load, read.owner, now) {
-                    after = Some(load.done());
+                if may_be_good && load.after.is_none() && is_alive(load, read.owner, now) {
+                    after = Some(Older {
+                        id: load.id,
+                        done: load.done(),
+                    });
                 }
             }
         }
@@ -214,10 +217,14 @@ impl Engine {
 
     /// A load is joined only while it stands, and its loader may still name tags: while no group fell since.
     fn may_join(&self, load: &Load, owner: OwnerId, now: Instant) -> bool {
-        if self.epochs.any_group_since(load.since) {
+        if load.fenced || !is_alive(load, owner, now) {
             return false;
         }
-        if self.standing(load) != Standing::Stands || load.fenced || !is_alive(load, owner, now) {
+        if load.is_queued {
+            // Nothing of it is from before now. One key must not fill the queue, with a load for each invalidation of whatever group.
+            return true;
+        }
+        if self.epochs.any_group_since(load.since) || self.standing(load) != Standing::Stands {
             return false;
         }
         if self.settles_until(load).is_some_and(|until| until <= now) || self.settling.any_ended(load.began, now) {
@@ -257,7 +264,7 @@ impl Engine {
         let mut loads = self.loads.lock();
         if loads
             .latest(name)
-            .is_some_and(|load| self.standing(load) == Standing::Stands)
+            .is_some_and(|load| load.is_queued || self.standing(load) == Standing::Stands)
         {
             return None;
         }
