@@ -1,12 +1,16 @@
 //! Glob patterns over keys: `*` any run, `?` one character, `[abc]` `[a-z]` `[^a]` one of a set, `\` escapes.
 //!
 //! No backtracking: what stands between two stars is searched once, from where the part before it ended earliest, and
-//! each search looks at every character of the key once (Baeza-Yates and Gonnet, "A new approach to text searching",
-//! 1992, for parts with wildcards; two-way search for plain text), asking each different set of the part by binary
-//! search. So a hostile pattern costs its length times the key's at most, divided by 64 where it has no sets.
+//! each search looks at every character of the key once (`search` for parts with wildcards; two-way search for plain
+//! text). So a hostile pattern costs its length times the key's at most, divided by 64 where it has no sets.
 
-use std::collections::HashMap;
-use std::str::Chars;
+mod search;
+mod tokens;
+
+use search::ShiftAnd;
+use tokens::{split, Token};
+
+pub use tokens::BadGlob;
 
 /// A pattern, taken apart at its stars.
 #[derive(Debug)]
@@ -19,33 +23,10 @@ pub struct Glob {
     last: Option<Box<[Token]>>,
 }
 
-/// Runs of plain text are one token: thousands of rules are kept, and most are mostly text.
-#[derive(Debug, PartialEq, Eq)]
-enum Token {
-    Text(Box<str>),
-    Any,
-    Set(Box<Set>),
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Set {
-    is_negated: bool,
-    /// In order, apart from each other.
-    ranges: Box<[(char, char)]>,
-}
-
 #[derive(Debug)]
 enum Part {
     Text(Box<str>),
     Wild(ShiftAnd),
-}
-
-/// Why a text is no pattern.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BadGlob {
-    TrailingEscape,
-    OpenSet,
-    EmptySet,
 }
 
 impl Glob {
@@ -88,94 +69,6 @@ impl Glob {
             }
         }
         ends_with(rest, last)
-    }
-}
-
-impl Set {
-    fn new(is_negated: bool, mut ranges: Vec<(char, char)>) -> Self {
-        ranges.sort_unstable();
-        ranges.dedup_by(|next, known| {
-            let is_within = next.0 <= known.1;
-            if is_within {
-                known.1 = known.1.max(next.1);
-            }
-            is_within
-        });
-        let ranges = ranges.into();
-        Self { is_negated, ranges }
-    }
-
-    fn accepts(&self, it: char) -> bool {
-        let before = self.ranges.partition_point(|(from, _)| *from <= it);
-        let is_in = before.checked_sub(1).is_some_and(|at| it <= self.ranges[at].1);
-        is_in != self.is_negated
-    }
-}
-
-/// The tokens between the stars.
-fn split(pattern: &str) -> Result<Vec<Vec<Token>>, BadGlob> {
-    let mut parts = vec![Vec::new()];
-    let mut text = String::new();
-    let mut chars = pattern.chars();
-    while let Some(it) = chars.next() {
-        let token = match it {
-            '*' => None,
-            '?' => Some(Token::Any),
-            '[' => Some(Token::Set(Box::new(set(&mut chars)?))),
-            it => {
-                let is_escape = it == '\\';
-                text.push(if is_escape {
-                    chars.next().ok_or(BadGlob::TrailingEscape)?
-                } else {
-                    it
-                });
-                continue;
-            }
-        };
-        end_text(&mut parts, &mut text);
-        match (token, parts.last_mut()) {
-            (Some(token), Some(part)) => part.push(token),
-            _ => parts.push(Vec::new()),
-        }
-    }
-    end_text(&mut parts, &mut text);
-    Ok(parts)
-}
-
-fn end_text(parts: &mut [Vec<Token>], text: &mut String) {
-    if let (false, Some(part)) = (text.is_empty(), parts.last_mut()) {
-        part.push(Token::Text(std::mem::take(text).into()));
-    }
-}
-
-/// The rest of a set, after its `[`.
-fn set(chars: &mut Chars<'_>) -> Result<Set, BadGlob> {
-    let is_negated = chars.as_str().starts_with(['^', '!']);
-    if is_negated {
-        chars.next();
-    }
-    let mut ranges: Vec<(char, char)> = Vec::new();
-    loop {
-        let from = match chars.next().ok_or(BadGlob::OpenSet)? {
-            ']' if ranges.is_empty() => return Err(BadGlob::EmptySet),
-            ']' => return Ok(Set::new(is_negated, ranges)),
-            '\\' => chars.next().ok_or(BadGlob::OpenSet)?,
-            it => it,
-        };
-        let mut ahead = chars.clone();
-        let to = match (ahead.next(), ahead.next()) {
-            // `a-z`; a `-` before the end of the set stands for itself.
-            (Some('-'), Some(to)) if to != ']' => {
-                *chars = ahead;
-                if to == '\\' {
-                    chars.next().ok_or(BadGlob::OpenSet)?
-                } else {
-                    to
-                }
-            }
-            _ => from,
-        };
-        ranges.push((from.min(to), from.max(to)));
     }
 }
 
@@ -230,94 +123,6 @@ impl Part {
             Self::Wild(search) => search.end_of_first_match(key),
         }
     }
-}
-
-type Bits = Box<[u64]>;
-
-/// One bit per character of the part: set while the text before matches up to it.
-#[derive(Debug)]
-struct ShiftAnd {
-    len: usize,
-    /// Bits that accept a character, for the characters that the part names.
-    named: HashMap<char, Bits>,
-    /// Bits that accept anything.
-    any: Bits,
-    /// The different sets, with the bits of each.
-    sets: Vec<(Set, Bits)>,
-}
-
-impl ShiftAnd {
-    fn new(tokens: Vec<Token>) -> Self {
-        let width = |token: &Token| match token {
-            Token::Text(text) => text.chars().count(),
-            _ => 1,
-        };
-        let len: usize = tokens.iter().map(width).sum();
-        let none: Bits = vec![0; len.div_ceil(64)].into();
-        let mut search = Self {
-            len,
-            named: HashMap::new(),
-            any: none.clone(),
-            sets: Vec::new(),
-        };
-        let mut at = 0;
-        for token in tokens {
-            let next = at + width(&token);
-            match token {
-                Token::Any => set_bit(&mut search.any, at),
-                Token::Text(text) => {
-                    for (at, it) in (at..).zip(text.chars()) {
-                        set_bit(search.named.entry(it).or_insert_with(|| none.clone()), at);
-                    }
-                }
-                Token::Set(set) => set_bit(search.bits_of(*set, &none), at),
-            }
-            at = next;
-        }
-        search
-    }
-
-    fn bits_of(&mut self, set: Set, none: &Bits) -> &mut Bits {
-        let known = self.sets.iter().position(|(it, _)| *it == set);
-        let at = known.unwrap_or_else(|| {
-            self.sets.push((set, none.clone()));
-            self.sets.len() - 1
-        });
-        &mut self.sets[at].1
-    }
-
-    fn end_of_first_match(&self, key: &str) -> Option<usize> {
-        let mut state = vec![0_u64; self.any.len()];
-        let mut accepted = self.any.clone();
-        for (at, it) in key.char_indices() {
-            accepted.copy_from_slice(&self.any);
-            let sets = self
-                .sets
-                .iter()
-                .filter(|(set, _)| set.accepts(it))
-                .map(|(_, bits)| bits);
-            for bits in self.named.get(&it).into_iter().chain(sets) {
-                for (word, more) in accepted.iter_mut().zip(bits) {
-                    *word |= more;
-                }
-            }
-            let mut carry = 1;
-            for (word, accepted) in state.iter_mut().zip(&accepted) {
-                let out = *word >> 63;
-                *word = ((*word << 1) | carry) & accepted;
-                carry = out;
-            }
-            let last = self.len - 1;
-            if state[last / 64] >> (last % 64) & 1 == 1 {
-                return Some(at + it.len_utf8());
-            }
-        }
-        None
-    }
-}
-
-fn set_bit(bits: &mut [u64], at: usize) {
-    bits[at / 64] |= 1 << (at % 64);
 }
 
 #[cfg(test)]
