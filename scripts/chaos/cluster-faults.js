@@ -3,6 +3,7 @@
 // what the cluster takes to elect another is a part of it.
 
 const { clock, eventually, sleep } = require('../../__test__/support/kit.js')
+const { loseTheLatest } = require('./lagging.js')
 
 const isCluster = ({ cluster }) => cluster !== undefined
 const nothing = () => {}
@@ -11,9 +12,6 @@ const nothing = () => {}
 const MOST = 20_000
 /** Slots that are on their way at once. */
 const SLOTS = 3
-
-/** A replica that runs has heard of everything by then. */
-const CAUGHT_UP_MS = 50
 
 const pick = (list, random) => list[Math.floor(random() * list.length)]
 
@@ -54,16 +52,7 @@ async function freezeMaster({ topology, random }) {
 /** What is invalidated while the replica lags, it has never heard of when it is elected. */
 async function failOverToLagging({ topology, random, plant }) {
   const { master, replica } = await pair(topology, random)
-  const invalidate = await plant()
-  await sleep(CAUGHT_UP_MS)
-  replica.pause()
-  // What is sent to a process that stands still waits in its socket: without a connection it is truly lost.
-  await master.command('CLIENT', 'KILL', 'TYPE', 'replica')
-  await invalidate()
-  await sleep(100 + 200 * random())
-  const since = clock()
-  await master.kill()
-  replica.resume()
+  const since = await loseTheLatest({ master, replica }, { random, plant })
   await elected(replica)
   return { heal: nothing, since, after: () => topology.restart(master) }
 }

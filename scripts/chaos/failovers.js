@@ -3,11 +3,16 @@
 
 const { eventually, sleep } = require('../../__test__/support/kit.js')
 const { MASTER } = require('../../__test__/support/sentinel.js')
+const { loseTheLatest } = require('./lagging.js')
 
 /** An election, and the pause that Sentinels make between two of them. */
 const MOST = 20_000
-/** A replica that runs has heard of everything by then. */
-const CAUGHT_UP_MS = 50
+
+/** The master and its replica. */
+async function pair(topology) {
+  const master = await topology.master()
+  return { master, replica: topology.servers.find((server) => server !== master) }
+}
 
 function another(topology, former) {
   const isElected = async () => {
@@ -48,19 +53,10 @@ async function freezeMaster({ topology }) {
 
 /** What is invalidated while the replica lags, it has never heard of when it is elected. */
 async function failOverToLagging({ topology, random, plant }) {
-  const former = await topology.master()
-  const [replica] = topology.servers.filter((server) => server !== former)
-  const invalidate = await plant()
-  await sleep(CAUGHT_UP_MS)
-  replica.pause()
-  // What is sent to a process that stands still waits in its socket: without a connection it is truly lost.
-  await former.command('CLIENT', 'KILL', 'TYPE', 'replica')
-  await invalidate()
-  await sleep(100 + 200 * random())
-  await former.kill()
-  replica.resume()
-  await another(topology, former)
-  return { heal() {}, after: () => topology.restart(former) }
+  const { master, replica } = await pair(topology)
+  await loseTheLatest({ master, replica }, { random, plant })
+  await another(topology, master)
+  return { heal() {}, after: () => topology.restart(master) }
 }
 
 async function stopSentinel({ topology, random }) {
@@ -70,8 +66,7 @@ async function stopSentinel({ topology, random }) {
 }
 
 async function stopReplica({ topology }) {
-  const master = await topology.master()
-  const [replica] = topology.servers.filter((server) => server !== master)
+  const { replica } = await pair(topology)
   replica.pause()
   return () => replica.resume()
 }
