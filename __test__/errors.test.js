@@ -3,7 +3,7 @@
 
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
-const { counted, eventually, failing, gated, sleep, timed } = require('./support/kit.js')
+const { counted, eventually, failing, gated, sleep, timed, within } = require('./support/kit.js')
 const { inBothSetups, rejectsWith } = require('./support/setups.js')
 
 const reasonOf = (promise) =>
@@ -102,6 +102,26 @@ inBothSetups((open) => {
     loader.release()
 
     assert.ok(['first', 'second'].includes(await next))
+  })
+
+  test('what goes wrong after the value was given ends the load, and is told', async (t) => {
+    const warnings = []
+    const cache = open(t, { logger: { warn: (message) => warnings.push(message) } })
+    const { random } = Math
+    t.after(() => Object.assign(Math, { random }))
+    const loader = counted(() => {
+      Math.random = () => {
+        throw new Error('no chance in tests')
+      }
+      return 'value'
+    })
+
+    assert.equal(await cache.getOrSet('k', loader, { jitter: 0.5 }), 'value')
+    Object.assign(Math, { random })
+
+    const next = cache.getOrSet('k', () => 'next', { ttl: '1h' })
+    assert.equal(await within(next, 3_000, 'nothing'), 'next')
+    assert.deepEqual(warnings, ['a value was loaded, and not kept: no chance in tests'])
   })
 
   test('a closed cache rejects every call with CacheClosedError; close is idempotent', async (t) => {

@@ -187,6 +187,7 @@ class Flight {
       await this.#keep(value, wishes)
     } catch (error) {
       if (!this.isSettled) this.#fail(error)
+      else if (this.done !== undefined) this.#loseValue(error)
     } finally {
       this.#stopClock()
       this.#handle.flights.delete(this.#id)
@@ -300,6 +301,13 @@ class Flight {
     this.#handle.giveToPlatform(this.filled)
     await this.filled
     channel.release()
+  }
+
+  /** Callers have the value; whoever comes later must not wait for it to be stored. */
+  #loseValue(error) {
+    const { channel } = this.#handle
+    channel.endLoad(this.#id, END.SKIPPED)
+    channel.warn(`a value was loaded, and not kept: ${error?.message}`, error)
   }
 
   /** There is nothing to keep. That there is nothing is what those are told who joined, unless nobody was asked. */
