@@ -52,8 +52,8 @@ export interface Cache {
    * types on a miss and on a hit. A stale value is returned at once while one caller in the fleet refreshes it.
    *
    * @throws the loader's own error (the same object for all who joined), {@link CacheTimeoutError},
-   *   {@link CacheEncodeError}, {@link CacheConfigError}, {@link CacheClosedError} or the signal's reason. Never
-   *   because of Redis.
+   *   {@link CacheEncodeError}, {@link CacheOverloadError}, {@link CacheConfigError}, {@link CacheClosedError} or the
+   *   signal's reason. Never because of Redis.
    */
   getOrSet<T>(key: string, loader: Loader<T>, options?: EntryOptions): Promise<T>
   /**
@@ -132,7 +132,7 @@ export interface Cache {
    * Counters of this process since its start.
    *
    * `format: 'prometheus'`: as text, to be served as `text/plain; version=0.0.4; charset=utf-8`. Its labels are bounded:
-   * namespace, view, tier, outcome, state. `views`: names of views ('a', or 'a/b' for one in another) whose own counts are
+   * namespace, view, tier, outcome, state, version, topology. `views`: names of views ('a', or 'a/b' for one in another) whose own counts are
    * told too, in the same text: texts of a cache and its views must not be joined, as each metric may be told once only.
    *
    * @throws {CacheConfigError}, {@link CacheClosedError}
@@ -339,7 +339,11 @@ export interface EntryOptions {
    * @default '30s'
    */
   loadTimeout?: Duration | undefined
-  /** How long to wait for another process's load before loading oneself, uncached. @default loadTimeout */
+  /**
+   * How long to wait for another process's load before loading oneself, uncached; and for a place, where as many loads
+   * run as `maxLoads` allows. 0 to 24 d.
+   * @default loadTimeout
+   */
   waitTimeout?: Duration | undefined
   /** 'force': load now and replace. 'never': this call starts no background refresh. @default 'auto' */
   refresh?: 'auto' | 'force' | 'never' | undefined

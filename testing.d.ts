@@ -24,7 +24,8 @@ export interface TestCacheOptions extends Omit<CacheOptions, 'redis'> {
 /**
  * The public cache, with hands for a test. Its clock decides over `ttl`, `staleWhileRevalidate`, `staleIfError`,
  * `staleAfter`, `loadTimeout`, the pause before a failed refresh is tried again, and what `onResult` tells of `age` and
- * `waited`. `waitTimeout` is about other processes, of which a cache for tests has none.
+ * `waited`. `waitTimeout` is of the real clock: it is about other processes, of which a cache for tests has none, and
+ * about a place where more loads are asked for than `maxLoads`.
  *
  * It keeps no process alive: a test that waits for a loader that never ends fails, and does not hang.
  *

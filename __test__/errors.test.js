@@ -79,6 +79,19 @@ inBothSetups((open) => {
     assert.equal(loader.calls, 1)
   })
 
+  test('a signal of a polyfill that is aborted already ends the call with its reason', async (t) => {
+    const cache = open(t)
+    const signal = { aborted: true, reason: new Error('left'), addEventListener() {} }
+
+    for (const act of [
+      () => cache.getOrSet('k', () => 1, { signal }),
+      () => cache.getOrSetMany(['k'], () => new Map(), { signal }),
+      () => cache.get('k', { signal }),
+    ]) {
+      await assert.rejects(act, signal.reason)
+    }
+  })
+
   test('a signal that is aborted already: the loader does not run', async (t) => {
     const cache = open(t)
     const loader = counted('value')

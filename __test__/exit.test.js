@@ -87,6 +87,24 @@ describe('exit', () => {
     }
   })
 
+  test('a refresh whose loader never ends keeps the process, and whom waitUntil told, up to loadTimeout', async () => {
+    for (const server of [false, redis.url]) {
+      const options = JSON.stringify({ redis: server, namespace: freshNamespace() })
+
+      const { code, said } = await runScript(`
+        const given = []
+        const cache = tidecache.createCache({ ...${options}, waitUntil: (promise) => given.push(promise) })
+        const policy = { ttl: '50ms', staleWhileRevalidate: '1m', loadTimeout: '300ms' }
+        await cache.set('k', 'old', policy)
+        await sleep(100)
+        const served = await cache.getOrSet('k', () => new Promise(() => {}), policy)
+        await Promise.all(given)
+        say([served, given.length])`)
+
+      assert.deepEqual([code, said], [0, [['old', 1]]])
+    }
+  })
+
   test('a waitUntil that throws does not keep the process alive', async () => {
     for (const server of [false, redis.url]) {
       const options = JSON.stringify({ redis: server, namespace: freshNamespace() })

@@ -310,6 +310,34 @@ test('without providers the global ones are used', async (t) => {
   assert.deepEqual(points(await collect(), 'tidecache.hits', 'tier'), { memory: 0 })
 })
 
+const caught = (promise) =>
+  promise.then(
+    () => assert.fail('must be rejected'),
+    (error) => error,
+  )
+
+test('a cache of tidecache/next is instrumented as any other; no message of ours tells a key', async (t) => {
+  const { createCache } = require('tidecache/next')
+  const { spans, tracerProvider } = useTracing(t)
+  const cache = createCache({ redis: false, namespace: freshNamespace(), maxLoads: 1, maxQueuedLoads: 0 })
+  t.after(() => cache.close())
+  const undo = instrument(cache, { tracerProvider })
+  const gate = gated('x')
+
+  const late = await caught(cache.getOrSet('late secret', () => new Promise(() => {}), { loadTimeout: '20ms' }))
+  const first = cache.getOrSet('first secret', gate)
+  await gate.began
+  const overload = await caught(cache.getOrSet('second secret', () => 1))
+  gate.release()
+  await first
+  await caught(cache.getOrSet('third', () => Promise.reject(overload)))
+  undo()
+
+  for (const error of [late, overload]) assert.match(error.message, /secret/)
+  assert.equal(spans().length, 3)
+  assert.ok(!inspect(spans(), { depth: 9 }).includes('secret'))
+})
+
 test('bad arguments are refused', (t) => {
   const cache = open(t, { redis: false })
   const refused = [

@@ -67,7 +67,7 @@ class Cache {
 
   #read(key, loader, policy) {
     if (this.#handle.closing !== undefined) throw new CacheClosedError()
-    if (policy.signal !== undefined) policy.signal.throwIfAborted()
+    if (policy.signal !== undefined) throwIfAborted(policy.signal)
     return this.#reads.read(storedKey(key, policy.prefix), loader, policy)
   }
 
@@ -76,7 +76,7 @@ class Cache {
     checkKeys(keys)
     checkFunction(loadMissing, 'loadMissing')
     this.#checkOpen()
-    policy.signal?.throwIfAborted()
+    throwIfAborted(policy.signal)
     return getOrSetMany(this.#handle, keys, loadMissing, policy)
   }
 
@@ -104,7 +104,7 @@ class Cache {
     const policy = getOptions(options, this.#defaults)
     checkKey(key)
     this.#checkOpen()
-    policy.signal?.throwIfAborted()
+    throwIfAborted(policy.signal)
     return this.#reads.get(storedKey(key, policy.prefix), policy)
   }
 
@@ -245,6 +245,11 @@ function open(options) {
  */
 function createCache(options) {
   return new Cache(cacheOptions(options))
+}
+
+/** By shape: a signal of a polyfill may have no method for it. */
+function throwIfAborted(signal) {
+  if (signal?.aborted) throw signal.reason
 }
 
 module.exports = { Cache, GLIMPSE, POLICY, SETTLED, createCache }

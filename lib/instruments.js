@@ -3,7 +3,7 @@
 //
 // Names are OpenTelemetry's, with dots and without units; Prometheus's follow from them, the way the Collector and
 // Prometheus itself translate them: `tidecache.loads.started` is `tidecache_loads_started_total`. So one dashboard serves both.
-// Labels are bounded: namespace, view, tier, outcome, state. Never a key, never a tag.
+// Labels are bounded: namespace, view, tier, outcome, state, version, topology. Never a key, never a tag.
 
 const { version } = require('../package.json')
 

@@ -28,6 +28,14 @@ function openTelemetry() {
 
 const { SpanStatusCode, ValueType, context, metrics, trace } = openTelemetry()
 
+/** In place of messages of ours, which name keys. */
+const WITHOUT_KEYS = {
+  ERR_CACHE_TIMEOUT: 'the loader took longer than loadTimeout',
+  ERR_CACHE_OVERLOAD: 'as many loads run and wait as may',
+  ERR_CACHE_ENCODE: 'the value cannot be stored without loss',
+  ERR_CACHE_REQUEST_DATA: 'the loader asked for data of a request',
+}
+
 /** By the events of what was instrumented: what takes it away again. */
 const instrumented = new WeakMap()
 
@@ -87,10 +95,10 @@ class Ending {
     })
   }
 
-  /** Our own message names the key. */
   #shown(error) {
-    if (error?.code === 'ERR_CACHE_TIMEOUT' && !this.#withKeys) {
-      return { name: error.name, message: 'the loader took longer than loadTimeout' }
+    const { code } = error ?? {}
+    if (!this.#withKeys && typeof code === 'string' && code.startsWith('ERR_CACHE')) {
+      return { name: nameOf(error), message: WITHOUT_KEYS[code] ?? code }
     }
     return error instanceof Error ? error : { name: nameOf(error), message: String(error) }
   }

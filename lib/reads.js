@@ -264,9 +264,10 @@ class Reads {
     this.#flights.set(load, flight)
     // Its error is its own business: the core counts it and tries again later.
     const takeOff = async () => flight.take(await flight.look(0))
+    // Past `loadTimeout` its loader may go on for ever.
     const over = takeOff().then(
       () => flight.ended,
-      () => flight.ended,
+      () => {},
     )
     // Nobody waits for it, unless somebody was asked to: then the process stays for it.
     if (this.#handle.isWaitedUntil) this.#handle.giveToPlatform(this.#channel.held(over))

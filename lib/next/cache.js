@@ -2,6 +2,7 @@
 // The page-aware cache: the cache of this package, whose reads tell the page around them and whose loaders see no request.
 
 const { GLIMPSE, POLICY, SETTLED, createCache: createBareCache } = require('../cache.js')
+const { Events } = require('../events.js')
 const { checkKey, checkKeys } = require('../options.js')
 const { checkFunction } = require('../options/check.js')
 const { optional, whereabouts } = require('./host.js')
@@ -27,6 +28,7 @@ class PageCache {
 
   constructor(cache) {
     this.#cache = cache
+    Events.of(cache).belongTo(this)
   }
 
   /** The entries that a policy reads, as a page looks at them. */

@@ -1,8 +1,8 @@
 'use strict'
 // What every check of an option shares: how a bad value is shown, how an unknown name is refused.
 //
-// A value in a message is cut to 60 characters and never a password: text with a URL in it is redacted, objects are
-// shown by their kind alone.
+// A value in a message is cut to 60 characters and never a password: text with a URL or an '@' in it is redacted, objects
+// are shown by their kind alone.
 
 const { inspect } = require('node:util')
 const { CacheConfigError, redact } = require('../errors.js')
@@ -11,7 +11,8 @@ const SHOWN_MAX = 60
 
 /** A refused value as it may stand in a message. */
 function shown(value) {
-  const safe = typeof value === 'string' && value.includes('://') ? redact(value) : value
+  const mayTell = typeof value === 'string' && /:\/\/|@/.test(value)
+  const safe = mayTell ? redact(value) : value
   const text = inspect(safe, { depth: -1, customInspect: false, breakLength: Infinity, maxStringLength: SHOWN_MAX })
   return text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX - 3)}...` : text
 }

@@ -88,14 +88,18 @@ function credential(value, name, fromUrl) {
   return value
 }
 
+function checkSentinel(sentinel) {
+  if (!isObject(sentinel)) refuse('redis.sentinel', sentinel, `an object with ${SENTINEL_NAMES.join(', ')}`)
+  checkNames(sentinel, SENTINEL_NAMES, { prefix: 'redis.sentinel.' })
+}
+
 /** Sentinels: from the URL or `nodes`, with what they call the master and credentials of their own. null: there are none. */
 function sentinelsOf({ nodes, sentinel }, where) {
   if (sentinel === undefined && (where.nodes === undefined || where.isCluster)) return null
   if (where.isCluster)
     throw new CacheConfigError('redis.sentinel cannot be used with redis+cluster: a cluster has none')
   const options = sentinel ?? {}
-  if (!isObject(options)) refuse('redis.sentinel', sentinel, `an object with ${SENTINEL_NAMES.join(', ')}`)
-  checkNames(options, SENTINEL_NAMES, { prefix: 'redis.sentinel.' })
+  checkSentinel(options)
   if (where.nodes === undefined) {
     throw new CacheConfigError(
       'redis.sentinel needs the Sentinels: redis.nodes, or a URL redis+sentinel://host:port,host:port',
@@ -176,10 +180,11 @@ function guarded(redis) {
   return Object.freeze(redis)
 }
 
+const isUrl = (value) => isObject(value) && typeof value.href === 'string'
+
 /** RedisOptions and where their URL comes from; undefined when there is none: memory only. */
 function source(value, env) {
-  const isUrl = isObject(value) && typeof value.href === 'string'
-  if (value === undefined || (isObject(value) && !isUrl)) {
+  if (value === undefined || (isObject(value) && !isUrl(value))) {
     const options = value ?? {}
     checkNames(options, NAMES, { prefix: 'redis.', later: LATER })
     if (options.url !== undefined && options.nodes !== undefined) {
@@ -208,10 +213,20 @@ function linkOf(options) {
   }
 }
 
+/** What goes with a place, where there is none: not used, and checked all the same. */
+function checkUnused({ db, tls, username, password, sentinel }) {
+  if (db !== undefined) checkInteger(db, 'redis.db', DB_RANGE)
+  if (tls !== undefined && tls !== false) tlsOptions(tls)
+  credential(username, 'redis.username', null)
+  credential(password, 'redis.password', null)
+  if (sentinel !== undefined) checkSentinel(sentinel)
+}
+
 /** Neither a text nor options: shown by its type alone, as it may hold a password. */
 function refuseKind(value, name) {
   const allowed = `a URL (${SCHEMES})${name === 'redis' ? ', an object, or false for memory only' : ''}`
-  const got = value === '' ? 'an empty text' : value === null ? 'null' : typeof value
+  const got =
+    value === '' ? 'an empty text' : value === null ? 'null' : isUrl(value) ? 'an object (give its href)' : typeof value
   throw new CacheConfigError(`${name} must be ${allowed}; got ${got}`)
 }
 
@@ -231,7 +246,10 @@ function redisOptions(value, env) {
   const { options, text, name } = source(value, env)
   const how = linkOf(options)
   const { nodes, sentinel } = options
-  if ((text === undefined && nodes === undefined) || isNextBuild(env)) return null
+  if ((text === undefined && nodes === undefined) || isNextBuild(env)) {
+    checkUnused(options)
+    return null
+  }
   if (nodes === undefined && (typeof text !== 'string' || text === '')) refuseKind(text, name)
   const where = nodes === undefined ? endpointOf(text, name) : endpointOfNodes(nodes, sentinel)
   const { host, port, path } = where

@@ -89,6 +89,14 @@ function tcpEndpoint(url, name, text, defaultPort = PORT) {
 function endpointOfSeveral([, scheme, kind, authority, rest], name, text) {
   const isCluster = kind.toLowerCase() === 'cluster'
   const at = authority.lastIndexOf('@') + 1
+  // A host before would be taken for a part of them.
+  if (/^[^:]*,|@[^@]*,.*@/.test(authority.slice(0, at))) {
+    refuseUrl(
+      name,
+      text,
+      "must have its credentials once, before the first host (write ',' and '@' of them as %2C, %40)",
+    )
+  }
   const [first, ...others] = authority.slice(at).split(',')
   const one = (host, before, after) => {
     if (host === '') {
