@@ -101,4 +101,4 @@ function duration(text) {
   return toMs(text, 'duration', WINDOW)
 }
 
-module.exports = { duration, toMs, ttlMs, WINDOW, TIMEOUT, WAIT, YEAR, TIMER_MAX }
+module.exports = { duration, toMs, ttlMs, WINDOW, TIMEOUT, WAIT, TIMER_MAX }

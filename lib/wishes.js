@@ -3,7 +3,7 @@
 
 const { ttlMs } = require('./duration.js')
 const { CacheConfigError } = require('./errors.js')
-const { checkKey } = require('./options.js')
+const { checkKey, TAGS_MAX } = require('./options/keys.js')
 const { storedTag } = require('./path.js')
 
 class Wishes {
@@ -23,7 +23,7 @@ class Wishes {
     const { path } = this.#policy.scope
     const stored = tags.map((tag) => storedTag(tag, path))
     this.#tags = [...new Set([...(this.#tags ?? this.#policy.tags), ...stored])]
-    if (this.#tags.length > 1_000) throw new CacheConfigError(`at most 1,000 tags; got ${this.#tags.length}`)
+    if (this.#tags.length > TAGS_MAX) throw new CacheConfigError(`at most ${TAGS_MAX} tags; got ${this.#tags.length}`)
   }
 
   lifetimes(random) {
