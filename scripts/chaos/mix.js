@@ -1,5 +1,5 @@
 'use strict'
-// Which keys there are, how each is read, and how a writer makes the cache forget it.
+// Which keys there are, how each is read, and how a writer invalidates it.
 //
 // Groups are kept apart where one would take the meaning from another: keys that are `set` have one writer, since two
 // of them may arrive in another order than their commits; keys in mode `stale` serve what is old by intent.
@@ -22,12 +22,12 @@ const bySet = async (cache, key, { version, options }) => {
 const staleByKey = (cache, key) => cache.invalidate(key, { mode: 'stale' })
 const staleByTag = (cache, key) => cache.invalidate({ tag: tagOf(key) }, { mode: 'stale' })
 
-/** `forget`: ways with their weights; `tags`: told with each read, or named by the loader at its end. */
+/** `invalidate`: ways with their weights; `tags`: told with each read, or named by the loader at its end. */
 const GROUPS = {
   // The usual kind.
   k: {
     tags: 'told',
-    forget: [
+    invalidate: [
       [byKey, 10],
       [byTag, 5],
       [byPattern, 3],
@@ -37,7 +37,7 @@ const GROUPS = {
   // Its loader names the tag.
   l: {
     tags: 'named',
-    forget: [
+    invalidate: [
       [byKey, 1],
       [byTag, 2],
     ],
@@ -45,7 +45,7 @@ const GROUPS = {
   // Many at a time.
   m: {
     isMany: true,
-    forget: [
+    invalidate: [
       [byKey, 3],
       [byPattern, 1],
     ],
@@ -54,7 +54,7 @@ const GROUPS = {
   v: {
     view: VIEW,
     tags: 'told',
-    forget: [
+    invalidate: [
       [byKey, 5],
       [byTag, 2],
       [byPattern, 2],
@@ -65,7 +65,7 @@ const GROUPS = {
   e: {
     tags: 'told',
     options: { ttl: '50ms', staleWhileRevalidate: '1m' },
-    forget: [
+    invalidate: [
       [byKey, 2],
       [byTag, 1],
     ],
@@ -73,7 +73,7 @@ const GROUPS = {
   // Written by one process alone.
   s: {
     hasOneWriter: true,
-    forget: [
+    invalidate: [
       [bySet, 3],
       [byKey, 1],
     ],
@@ -83,7 +83,7 @@ const GROUPS = {
     isStale: true,
     tags: 'told',
     options: { staleWhileRevalidate: '1m' },
-    forget: [
+    invalidate: [
       [staleByKey, 2],
       [staleByTag, 1],
     ],
@@ -113,10 +113,10 @@ function optionsOf(key) {
   return tags === 'told' ? { ...options, tags: [tagOf(key)] } : options
 }
 
-/** One of the ways to make the cache forget the key, by their weights. */
-function forgetting(key, random) {
-  const ways = groupOf(key).forget.flatMap(([way, weight]) => new Array(weight).fill(way))
+/** One of the ways to invalidate the key, by their weights. */
+function invalidating(key, random) {
+  const ways = groupOf(key).invalidate.flatMap(([way, weight]) => new Array(weight).fill(way))
   return pick(ways, random)
 }
 
-module.exports = { ALL_KEYS, MANY_KEYS, forgetting, groupOf, optionsOf, pick, tagOf, writableBy }
+module.exports = { ALL_KEYS, MANY_KEYS, groupOf, invalidating, optionsOf, pick, tagOf, writableBy }

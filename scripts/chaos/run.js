@@ -260,4 +260,4 @@ async function runChaos({ faults, reads = 0, seconds, only = /^/, tell, ...plan 
   }
 }
 
-module.exports = { BOUND, runChaos }
+module.exports = { runChaos }

@@ -1,16 +1,15 @@
 'use strict'
 // A process of the fleet: it reads and writes without a pause, and notes what it saw (see __test__/support/checker.js).
 //
-// A write raises the key's version in the source of truth, then makes the cache forget the key. Which keys those are is
-// noted beside the versions, as an application would in an outbox: who follows a process that was killed between the two
-// invalidates them.
+// A write raises the key's version in the source of truth, then invalidates the key. Which keys those are is noted beside
+// the versions, as an application would in an outbox: who follows a process that was killed between the two invalidates them.
 
 const { clock, deferred, sleep } = require('../../__test__/support/kit.js')
 const { connect } = require('../../__test__/support/resp.js')
 const { serve } = require('../../__test__/support/serve.js')
 const { createCache } = require('../..')
 const { seeded } = require('../lib/seeded.js')
-const { ALL_KEYS, MANY_KEYS, forgetting, groupOf, optionsOf, pick, tagOf, writableBy } = require('./mix.js')
+const { ALL_KEYS, MANY_KEYS, groupOf, invalidating, optionsOf, pick, tagOf, writableBy } = require('./mix.js')
 
 const READERS = 4
 const AT_A_TIME = 4
@@ -91,9 +90,9 @@ async function write(key) {
   const entry = `${key} ${++written}`
   const [, version] = await Promise.all([truth.command('SADD', outbox(plan.name), entry), truth.command('INCR', key)])
   // The checker's own check: some writes are told as done, and were not.
-  const isForgotten = plan.sabotage && random() < 0.2
-  const forget = isForgotten ? () => ({ redis: 'applied' }) : forgetting(key, random)
-  const { redis } = await forget(cacheOf(key), key, { version, random, options: optionsOf(key) })
+  const isOmitted = plan.sabotage && random() < 0.2
+  const invalidate = isOmitted ? () => ({ redis: 'applied' }) : invalidating(key, random)
+  const { redis } = await invalidate(cacheOf(key), key, { version, random, options: optionsOf(key) })
   if (!groupOf(key).isStale) notes.writes.push([key, version, clock(), redis])
   if (redis === 'applied') truth.command('SREM', outbox(plan.name), entry).catch(() => {})
   await read(key)

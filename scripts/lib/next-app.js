@@ -89,4 +89,4 @@ function spawnApp({ port, env, stdio = 'inherit' }) {
   return spawn(process.execPath, args, { cwd: APP, env: { ...env, ...QUIET, PORT: String(port) }, stdio })
 }
 
-module.exports = { APP, NEXT, prepareApp, preparations, spawnApp }
+module.exports = { APP, prepareApp, preparations, spawnApp }
