@@ -33,7 +33,7 @@ test('misuse is one sentence, exit code 2, and nothing on stdout', async () => {
     [['invalidate', '--key', 'k'], "invalidate has no option '--key': keys are given without an option\n"],
     [['invalidate', '--yess'], "unknown option '--yess'; allowed: "],
     [['get', 'a', 'b'], 'get takes one key; got 2'],
-    [['get', 'k', '--view', 'a//b'], '--view must be names of 1 to 64 characters'],
+    [['get', 'k', '--view', 'a//b'], '--view must be the name of a view'],
     [['invalidate'], 'invalidate needs a key, --tag, --pattern or --all'],
     [['invalidate', 'k', '--mode', 'soft'], "--mode must be remove or stale; got 'soft'"],
     [
@@ -42,7 +42,20 @@ test('misuse is one sentence, exit code 2, and nothing on stdout', async () => {
     ],
     [['top', 'x'], "top takes no words; got 'x'"],
     [['top', '--interval', '5'], '--interval must be an integer number of milliseconds'],
-    [['doctor', 'x'], "doctor takes no words; got 'x'"],
+    [['doctor', 'x'], "doctor takes no words; got 'x'\n"],
+    [
+      ['doctor', 'redis://:secret@h'],
+      "doctor takes no words; got 'redis://***@h'; a Redis is named by --redis <url>\n",
+    ],
+    [['top', ':secret@h'], "top takes no words; got '***@h'; a Redis is named by --redis <url>\n"],
+    [
+      ['redis://u:secret@h', 'ls'],
+      "'redis://***@h' is no command; there are: ls, get, inspect, invalidate, top, doctor; a Redis is named by --redis <url>\n",
+    ],
+    [['ls', '--json=redis://:secret@h'], "option '--json' takes no value; got 'redis://***@h'\n"],
+    [['ls', '--redisredis://:secret@h'], "unknown option '***@h'; allowed: "],
+    [['ls', '--view', 'redis://:secret@h'], '--view must be the name of a view'],
+    [['invalidate', 'k', '--mode', 'redis://:secret@h'], "--mode must be remove or stale; got 'redis://***@h'\n"],
   ]
 
   const results = await Promise.all(cases.map(([args]) => runCli(args)))

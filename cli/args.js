@@ -2,7 +2,8 @@
 // The command line as a command, its words and its options. Every misuse is one sentence and exit code 2.
 
 const { parseArgs } = require('node:util')
-const { refuseName } = require('../lib/options/check.js')
+const { redact } = require('../lib/errors.js')
+const { refuseName, shown } = require('../lib/options/check.js')
 
 const GLOBAL = {
   redis: { type: 'string' },
@@ -25,6 +26,11 @@ class UsageError extends Error {
     this.command = command
   }
 }
+
+/** What may be the place of a Redis, and tell a password: `shown` hides that. */
+const isPlace = (word) => /:\/\/|@/.test(word)
+/** Behind a word that is not expected. */
+const hintFor = (word) => (isPlace(word) ? '; a Redis is named by --redis <url>' : '')
 
 /** Something was asked for and is not there, or could not be done: one sentence, exit code 1. */
 class Failure extends Error {}
@@ -55,7 +61,7 @@ function refuseUnknown({ name, rawName }, options, command) {
     throw new UsageError(`${command ?? 'tidecache'} has no option '--${name}': ${MEANT[name]}`, command)
   const allowed = Object.keys(options).map((option) => `--${option}`)
   try {
-    refuseName(rawName, allowed, { unsaid: DELIBERATE })
+    refuseName(isPlace(rawName) ? redact(rawName) : rawName, allowed, { unsaid: DELIBERATE })
   } catch (error) {
     throw new UsageError(error.message, command)
   }
@@ -65,7 +71,7 @@ function refuseToken(token, options, command) {
   const known = options[token.name]
   if (known === undefined) return refuseUnknown(token, options, command)
   if (known.type === 'boolean' && token.value !== undefined) {
-    throw new UsageError(`option '--${token.name}' takes no value; got '${token.value}'`, command)
+    throw new UsageError(`option '--${token.name}' takes no value; got ${shown(token.value)}`, command)
   }
   if (known.type === 'string' && (token.value === undefined || token.value === '')) {
     throw new UsageError(`option '--${token.name}' needs a value`, command)
@@ -96,7 +102,7 @@ function parse(argv, commands) {
   const name = first?.value
   if (name !== undefined && !Object.hasOwn(commands, name)) {
     const names = Object.keys(commands).join(', ')
-    throw new UsageError(`'${name.slice(0, 60)}' is no command; there are: ${names}`)
+    throw new UsageError(`${shown(name)} is no command; there are: ${names}${hintFor(name)}`)
   }
   const options = name === undefined ? { ...GLOBAL, ...ALONE } : { ...commands[name].options, ...GLOBAL }
   const rest = first === undefined ? argv : argv.toSpliced(first.index, 1)
@@ -105,4 +111,4 @@ function parse(argv, commands) {
   return { name, values: readOptions(tokens, options, name), words }
 }
 
-module.exports = { parse, UsageError, Failure }
+module.exports = { parse, hintFor, UsageError, Failure }

@@ -6,8 +6,10 @@
 
 const { UsageError } = require('./args.js')
 const { visible } = require('./text.js')
+const { CacheConfigError } = require('../lib/errors.js')
+const { isView, viewPrefixes } = require('../lib/options/cache.js')
+const { pathOf, prefixOf, storedKey } = require('../lib/path.js')
 
-const VIEW = /^[A-Za-z0-9_.-]{1,64}$/
 /** Readings tried at most. */
 const READINGS_MAX = 64
 
@@ -16,21 +18,21 @@ function shownName({ view, key, version }) {
   return visible(`${view.map((name) => `${name}/`).join('')}${key}${version === null ? '' : `@${version}`}`)
 }
 
+/** @returns {string} the path of views, outermost first */
+const pathOfViews = (views) => views.reduce(pathOf, '')
+
 /** The name that a key is stored under. */
-function stored({ view, key, version }) {
-  if (view.length === 0 && version === null && !key.startsWith('\0')) return key
-  return `${view.map((name) => `\0v${name}`).join('')}${version === null ? '' : `\0@${version}`}\0=${key}`
-}
+const stored = ({ view, key, version }) => storedKey(key, prefixOf(pathOfViews(view), version ?? undefined))
 
 /** The views of '--view a/b', outermost first. */
 function viewsOf(text) {
   if (text === undefined) return []
-  const names = text.split('/')
-  const bad = names.find((name) => !VIEW.test(name))
-  if (bad === undefined) return names
-  throw new UsageError(
-    `--view must be names of 1 to 64 characters (A-Z, a-z, 0-9, _, . and -) with / between; got '${text.slice(0, 60)}'`,
-  )
+  try {
+    return viewPrefixes(text, '--view')
+  } catch (error) {
+    if (!(error instanceof CacheConfigError)) throw error
+    throw new UsageError(error.message)
+  }
 }
 
 /** The ways to split a text at its `mark`s, the whole first. */
@@ -52,7 +54,7 @@ function splits(text, mark) {
 function readings(name, within = []) {
   const inViews = [{ view: within, key: name }]
   const parts = within.length > 0 ? [] : name.split('/')
-  for (let depth = 1; depth < parts.length && VIEW.test(parts[depth - 1]); depth++) {
+  for (let depth = 1; depth < parts.length && isView(parts[depth - 1]); depth++) {
     inViews.push({ view: parts.slice(0, depth), key: parts.slice(depth).join('/') })
   }
   const all = inViews
@@ -61,4 +63,4 @@ function readings(name, within = []) {
   return all.slice(0, READINGS_MAX)
 }
 
-module.exports = { readings, shownName, stored, viewsOf }
+module.exports = { pathOfViews, readings, shownName, stored, viewsOf }

@@ -1,10 +1,13 @@
 'use strict'
 // The words after a command: how many there may be.
 
-const { UsageError } = require('./args.js')
+const { UsageError, hintFor } = require('./args.js')
+const { shown } = require('../lib/options/check.js')
 
 function noWords(command, words) {
-  if (words.length > 0) throw new UsageError(`${command} takes no words; got '${words[0].slice(0, 60)}'`, command)
+  if (words.length === 0) return
+  const [word] = words
+  throw new UsageError(`${command} takes no words; got ${shown(word)}${hintFor(word)}`, command)
 }
 
 /** Exactly one word, or `otherwise`. */

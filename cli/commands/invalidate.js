@@ -9,16 +9,16 @@ const { readings, shownName, stored, viewsOf } = require('../names.js')
 const { plural, visible } = require('../text.js')
 const { toMs } = require('../../lib/duration.js')
 const { CacheConfigError, CacheRedisError } = require('../../lib/errors.js')
-
-const MODES = ['remove', 'stale']
-const SETTLE = { min: 0, max: 30_000 }
+const { shown } = require('../../lib/options/check.js')
+const { MODES, SETTLE } = require('../../lib/options/keys.js')
 
 function check(words, values) {
   const { tag = [], pattern = [], all, mode = 'remove', settle } = values
   if (words.length + tag.length + pattern.length === 0 && all !== true) {
     throw new UsageError('invalidate needs a key, --tag, --pattern or --all', 'invalidate')
   }
-  if (!MODES.includes(mode)) throw new UsageError(`--mode must be remove or stale; got '${mode}'`, 'invalidate')
+  if (!MODES.includes(mode))
+    throw new UsageError(`--mode must be ${MODES.join(' or ')}; got ${shown(mode)}`, 'invalidate')
   if (settle !== undefined && mode === 'stale') throw new UsageError('--settle needs --mode remove', 'invalidate')
   return { tags: tag, patterns: pattern, all: all === true, mode, settle: settleOf(settle) }
 }

@@ -3,7 +3,7 @@
 
 const { UsageError } = require('../args.js')
 const { ask, openAdmin, target } = require('../connection.js')
-const { shownName, viewsOf } = require('../names.js')
+const { pathOfViews, shownName, viewsOf } = require('../names.js')
 const { Status, write } = require('../out.js')
 const { bytes, columnsOf, count, cut, padEnd, padStart, paintFor, plural, time, visible, width } = require('../text.js')
 const { oneWord } = require('../words.js')
@@ -114,9 +114,7 @@ async function begin(admin, glob, views) {
 
 async function run(words, values) {
   const glob = words.length === 0 ? undefined : oneWord('ls', words, 'pattern')
-  const views = viewsOf(values.view)
-    .map((name) => `\0v${name}`)
-    .join('')
+  const views = pathOfViews(viewsOf(values.view))
   const where = target(values)
   const admin = openAdmin(where)
   const printer = new Printer(process.stdout, values.json === true)

@@ -44,15 +44,17 @@ function namespaceOf(value, env) {
   return { namespace: given ?? DEFAULT_NAMESPACE, namespaceIsDefault: given === undefined }
 }
 
-/** The name of a view: like a namespace. */
+/** Whether it is the name of a view: like a namespace. */
+const isView = (name) => typeof name === 'string' && NAMESPACE.test(name)
+
 function checkView(name) {
-  if (typeof name !== 'string' || !NAMESPACE.test(name)) refuse('prefix of namespace', name, NAME_ALLOWED)
+  if (!isView(name)) refuse('prefix of namespace', name, NAME_ALLOWED)
 }
 
 /** The prefixes of a view's full name, 'a/b', outermost first. */
 function viewPrefixes(name, option) {
   const prefixes = typeof name === 'string' ? name.split('/') : []
-  if (prefixes.length === 0 || !prefixes.every((prefix) => NAMESPACE.test(prefix))) {
+  if (prefixes.length === 0 || !prefixes.every(isView)) {
     refuse(option, name, `the name of a view, '/' between those of views in views; each ${NAME_ALLOWED}`)
   }
   return prefixes
@@ -160,4 +162,4 @@ function cacheOptions(options = {}, env = process.env) {
   })
 }
 
-module.exports = { CACHE_NAMES, cacheOptions, checkView, viewPrefixes }
+module.exports = { CACHE_NAMES, cacheOptions, checkView, isView, viewPrefixes }

@@ -133,4 +133,4 @@ function checkKeys(keys) {
   for (let i = 0; i < keys.length; i++) checkKey(keys[i], `keys[${i}]`)
 }
 
-module.exports = { checkKey, checkKeys, checkTags, invalidateTarget, KEY_MAX, TAGS_MAX, NO_TAGS }
+module.exports = { checkKey, checkKeys, checkTags, invalidateTarget, MODES, SETTLE, TAGS_MAX, NO_TAGS }
