@@ -20,33 +20,37 @@ function version({ server }) {
 }
 
 const SLOTS = 16_384
+const ALONE = 'Its entries, and those with a tag on it, are loaded and kept in memory alone. The others go on'
+
+/** Of a cluster that has lost a part: a warning where the others go on, which is what a session has found out. */
+function partly({ session }, says, { why, mend }) {
+  const isUsed = session !== null && session.error === undefined
+  const follows = isUsed ? ALONE : session?.error
+  const consequence = `${[why, follows].filter(Boolean).join('. ')}.`
+  return (isUsed ? warn : problem)('topology', says, { consequence, mend })
+}
 
 /** A cluster, as its nodes tell and as each master was reached. */
-function cluster({ cluster: told }) {
-  if (told.error !== undefined) {
-    return problem('topology', `no cluster: ${told.error}`, {
+function cluster(facts) {
+  const { error: unknown, masters, slots, isOk } = facts.cluster
+  if (unknown !== undefined) {
+    return problem('topology', `no cluster: ${unknown}`, {
       consequence: 'Redis is not used: its masters are not known.',
       mend: ['give a single server as redis://host:port'],
     })
   }
-  const { masters, slots } = told
   const lost = masters.filter(({ error }) => error !== null)
   if (lost.length > 0) {
     const [{ place, error }] = lost
-    return problem('topology', `a cluster: ${lost.length} of ${plural(masters.length, 'master')} cannot be used`, {
-      consequence: `${place}: ${error}. What it has is loaded, and kept in memory alone.`,
-      mend: ['check the addresses that the nodes announce (cluster-announce-ip), as seen from here'],
+    const announced = 'check the addresses that the nodes announce (cluster-announce-ip), as seen from here'
+    return partly(facts, `a cluster: ${lost.length} of ${plural(masters.length, 'master')} cannot be used`, {
+      why: `${place}: ${error}`,
+      mend: ['bring it back, or a replica in its place', announced],
     })
   }
-  if (!told.isOk || slots < SLOTS) {
-    return problem(
-      'topology',
-      `a cluster: ${slots.toLocaleString('en')} of ${SLOTS.toLocaleString('en')} slots served`,
-      {
-        consequence: 'What lies in the others is loaded, and kept in memory alone.',
-        mend: ['redis-cli --cluster check'],
-      },
-    )
+  if (!isOk || slots < SLOTS) {
+    const served = `${slots.toLocaleString('en')} of ${SLOTS.toLocaleString('en')} slots served`
+    return partly(facts, `a cluster: ${served}`, { why: 'A master is lost', mend: ['redis-cli --cluster check'] })
   }
   return ok('topology', `a cluster of ${plural(masters.length, 'master')}, all slots served`)
 }

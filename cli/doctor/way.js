@@ -4,22 +4,29 @@
 const { latency } = require('../text.js')
 const { ok, warn, problem } = require('./check.js')
 
-function unreached(place, why, mend) {
-  return problem('connection', `${place} cannot be reached: ${why}`, { mend })
+/** Of a cluster it is the master with the namespace's version that is asked: the others alone are no help. */
+function unreached({ endpoint: { place }, cluster }, why, mend) {
+  const isAlone = cluster?.masters?.some(({ error }) => error === null) === true
+  const consequence = isAlone
+    ? 'Other masters can be, but this one has the version of the namespace, which every entry depends on.'
+    : undefined
+  return problem('connection', `${place} cannot be reached: ${why}`, { consequence, mend })
 }
 
-function connection({ reach, endpoint: { place, isUnix } }) {
+function connection(facts) {
+  const { reach, endpoint } = facts
+  const { place, isUnix } = endpoint
   const { resolve, connect } = reach
   const step = isUnix ? reach.socket : connect
   if (resolve?.error !== undefined) {
-    return unreached(place, resolve.error, ['check the host name, and the DNS of this machine'])
+    return unreached(facts, resolve.error, ['check the host name, and the DNS of this machine'])
   }
   if (step.error !== undefined) {
     const isRefused = /refused|No such file/.test(step.error)
     const mend = isRefused
       ? ['check that Redis runs, its port, and that it listens on this address (bind, protected-mode)']
       : ['check firewalls and security groups between here and there']
-    return unreached(place, step.error, mend)
+    return unreached(facts, step.error, mend)
   }
   const { address } = step
   const where = address === undefined || place.includes(address) ? place : `${place} (${address})`
