@@ -65,7 +65,10 @@ pub async fn find(config: &RedisConfig, sentinels: &Sentinels) -> Result<Master,
         let config = sentinel(config, sentinels, node);
         let asking = async {
             let wire = dial(&config, |_: &PushInfo| ()).await?;
-            ask(&wire, &sentinels.master, &mut Budget::new(config.connect_timeout / 2)).await
+            let mut budget = Budget::new(config.connect_timeout / 2);
+            // Who may not hear of a switch is told so at once, not when there is one.
+            subscribe(&wire, &mut budget).await?;
+            ask(&wire, &sentinels.master, &mut budget).await
         };
         let answered = timeout(config.connect_timeout / 2, asking).await;
         answered.unwrap_or(Err(Fault::Timeout)).map_err(|fault| (node, fault))
@@ -148,9 +151,7 @@ async fn follow(
     switched: &Notify,
     is_active: &impl Fn() -> bool,
 ) -> Result<(), Fault> {
-    let mut subscribe = redis::pipe();
-    subscribe.cmd("SUBSCRIBE").arg("+switch-master");
-    wire.all(&subscribe, &mut Budget::new(config.connect_timeout)).await?;
+    subscribe(wire, &mut Budget::new(config.connect_timeout)).await?;
     let mut is_asked = true;
     loop {
         if is_asked {
@@ -164,6 +165,12 @@ async fn follow(
             () = sleep(PAUSE) => is_active(),
         };
     }
+}
+
+async fn subscribe(wire: &Wire, budget: &mut Budget) -> Result<(), Fault> {
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("SUBSCRIBE").arg("+switch-master");
+    wire.all(&pipeline, budget).await.map(drop)
 }
 
 async fn ask(wire: &Wire, name: &str, budget: &mut Budget) -> Result<Master, Fault> {
