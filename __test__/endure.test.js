@@ -39,8 +39,20 @@ test('memory that grows, errors and what is left open are found', () => {
     { code: 'SIGKILL' },
     { end: { ...well.end, running: 1 } },
     { end: { ...well.end, after: { ...open, files: 21 } } },
+    { end: { ...well.end, after: { ...open, threads: 10 } } },
     { end: { ...well.end, after: { ...open, resources: ['Timeout'] } } },
   ]) {
     assert.equal(shortcomings({ ...well, ...ill }).length, 1, JSON.stringify(ill).slice(0, 100))
   }
+})
+
+test('memory after the warm-up and at the end are medians: one sample says nothing', () => {
+  const samples = Array.from({ length: 50 }, (_, n) => [n, n < 15 ? 500 : 100 + (n % 3)])
+  samples[15][1] = 900
+  samples[49][1] = 10
+
+  const { first, last, grown, error, isTold } = growth(samples)
+
+  assert.deepEqual([first, last, isTold], [101, 101, false], `${grown} ± ${error}`)
+  assert.ok(growth(samples.map(([n]) => [n, 100 + n])).isTold)
 })

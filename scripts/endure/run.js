@@ -4,9 +4,11 @@
 const { spawn } = require('node:child_process')
 const path = require('node:path')
 const { startRedis } = require('../../__test__/support/redis.js')
+const { percentile } = require('../lib/tables.js')
 
-/** So much of the samples is warm-up. */
+/** So much of the samples is warm-up; and of the rest so much is its beginning, and its end. */
 const WARM_UP = 0.3
+const FIFTH = 0.2
 /** What a process that does not leave by itself is given, ms. */
 const LEAVING = 5_000
 
@@ -21,12 +23,22 @@ function slope(samples) {
   return { value, error: Math.sqrt(rest / Math.max(1, n - 2) / sxx) }
 }
 
-/** Of what comes after the warm-up: growth over all of it, MB, with its standard error. */
+/**
+ * Of what comes after the warm-up: growth over all of it, MB, with its standard error; `isTold`: as far as the samples can tell it
+ * apart from their own noise. `first`, `last`: the medians of its first and its last fifth.
+ */
 function growth(samples) {
   const warm = samples.slice(Math.floor(samples.length * WARM_UP))
   const span = warm.at(-1)[0] - warm[0][0]
   const { value, error } = slope(warm)
-  return { first: warm[0][1], last: warm.at(-1)[1], grown: value * span, error: error * span }
+  const some = Math.max(1, Math.round(warm.length * FIFTH))
+  const median = (part) =>
+    percentile(
+      part.map(([, mb]) => mb),
+      0.5,
+    )
+  const [first, last] = [median(warm.slice(0, some)), median(warm.slice(-some))]
+  return { first, last, grown: value * span, error: error * span, isTold: Math.abs(value) >= 2 * error }
 }
 
 async function left(redis, pattern) {
@@ -85,13 +97,13 @@ function shortcomings({ threads, operations, end, code, connections, leases, std
   for (const [name, part] of Object.entries({ threads, operations })) {
     if (part === undefined) continue
     if (part.failed > 0) found.push(`${part.failed} errors of ${name}: ${part.errors[0]}`)
-    const { grown, error } = growth(part.samples)
-    // As far as the samples can tell it apart from their own noise.
-    if (grown > 2 * error) found.push(`${name}: resident memory grew by ${grown.toFixed(1)} ± ${error.toFixed(1)} MB`)
+    const { grown, error, isTold } = growth(part.samples)
+    if (grown > 0 && isTold) found.push(`${name}: resident memory grew by ${grown.toFixed(1)} ± ${error.toFixed(1)} MB`)
   }
   const { before, after, running } = end
   if (after.resources.length > 0) found.push(`still active: ${after.resources}`)
   if (after.files > before.files) found.push(`${after.files - before.files} more open files`)
+  if (after.threads > before.threads) found.push(`${after.threads - before.threads} more threads`)
   if (running !== 0) found.push(`${running} loads have not ended`)
   if (connections > 0) found.push(`${connections} connections are left`)
   if (leases > 0) found.push(`${leases} leases are left`)
