@@ -19,6 +19,7 @@ const { keep } = require('./chaos/page.js')
 const { isMet, number, partOf, textOf, whereOf } = require('./chaos/report.js')
 const { runChaos } = require('./chaos/run.js')
 const { TOPOLOGIES, whyNot } = require('./chaos/topologies.js')
+const { commitOf } = require('./lib/commit.js')
 const { ensureInstalled } = require('./lib/install.js')
 const { wholeNumber } = require('./lib/options.js')
 const { fail, runSteps } = require('./lib/run.js')
@@ -98,7 +99,8 @@ async function main() {
   ]
   if (!(await runSteps(preparations))) return
   const version = /\d+\.\d+\.\d+/.exec(redis.version)?.[0]
-  const machine = { isTogether, redis: `${path.basename(redis.command)} ${version}` }
+  // Of the beginning: there may be another one at the end.
+  const machine = { isTogether, commit: commitOf(), redis: `${path.basename(redis.command)} ${version}` }
   const parts = await all(topologies, plan, machine)
   if (isKept) {
     keep(parts, Object.keys(TOPOLOGIES))

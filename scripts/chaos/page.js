@@ -45,12 +45,13 @@ function sectionOf(part) {
   if (part.skipped !== undefined) return `## ${topology}\n\nNot run: ${part.skipped}.\n`
   const bad = verdictsOf(part).filter(([, holds]) => !holds)
   const notMet = bad.map(([text]) => `- NOT MET: ${text}`).concat([...examples, ...problems].map((text) => `- ${text}`))
+  const commit = where.commit === undefined ? '' : `commit \`${where.commit}\`, `
   const [before, after] = where.load.map((load) => load.toFixed(1))
   return `## ${topology}
 
 ${processes} processes, ${Math.round(elapsed)} s. Of the reads ${percent(shares.memory)} were hits in memory, ${percent(shares.redis)} in Redis. ${number(history.staleReads)} more reads were of keys
 in mode \`stale\`, which serve what is old by intent. With no writes, all processes read the newest of all keys after at most ${ms(rest)}.
-${where.date}, ${where.redis}, Node.js ${where.node}, ${where.cores} cores with other programs on them (load average ${before} at the start, ${after} at the end${where.isTogether ? ', other topologies beside it' : ''}).
+${where.date}, ${commit}${where.redis}, Node.js ${where.node}, ${where.cores} cores with other programs on them (load average ${before} at the start, ${after} at the end${where.isTogether ? ', other topologies beside it' : ''}).
 ${notMet.length === 0 ? '' : `\n${notMet.join('\n')}\n`}
 ${markdownTable(HEAD, rowsOf(part))}
 `

@@ -35,10 +35,11 @@ function partOf({ topology, seed, processes, count, elapsed, history, run, share
   }
 }
 
-/** The machine, and who else was on it. */
-function whereOf({ loadBefore, isTogether, redis }) {
+/** The machine, who else was on it, and what was measured: `commit` is undefined where there is no checkout. */
+function whereOf({ loadBefore, isTogether, redis, commit }) {
   return {
     date: new Date().toISOString().slice(0, 10),
+    commit,
     cores: os.cpus().length,
     redis,
     node: process.versions.node,
