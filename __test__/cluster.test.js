@@ -185,8 +185,7 @@ describe('cluster', () => {
   }
 
   /** A cache without memory, a key of it on each master, and the port of the master that has its namespace's version. */
-  async function reader(t) {
-    const { namespace, redis } = options()
+  async function reader(t, { namespace, redis } = options()) {
     const cache = open(t, { namespace, redis, memory: false })
     await cache.ready()
     const masters = await cluster.masters()
@@ -303,6 +302,62 @@ describe('cluster', () => {
     await eventually(async () => (await readAs(writer, third)) === 1, 1_000, 'the queued one reaches its peer')
   })
 
+  const heartbeatsOf = async (server) =>
+    Number(/cmdstat_time:calls=(\d+)/.exec(await server.command('INFO', 'commandstats'))[1])
+
+  /** Resolves when a master has answered heartbeats that were sent after this call. */
+  async function haveBeaten(cache, server) {
+    const earlier = await heartbeatsOf(server)
+    const isAgain = async () => {
+      await cache.getOrSet('keeps it awake', () => 1)
+      return (await heartbeatsOf(server)) >= earlier + 3
+    }
+    await eventually(isAgain, 5_000, 'heartbeats')
+  }
+
+  const refuse = (server, most) => server.command('CONFIG', 'SET', 'min-replicas-to-write', most)
+
+  test('I1 read-your-writes, I6 nothing lost: more than are remembered, while every master refuses writes', async (t) => {
+    const namespace = freshNamespace()
+    const { keys, home, masters } = await reader(t, { ...options(), namespace })
+    const patient = open(t, { redis: { url: urlBy(1), commandTimeout: '5s' }, namespace, memory: false })
+    const all = [...keys.values()]
+    for (const key of all) assert.equal((await read(patient, key, () => 'loaded')).tier, 'redis')
+    await haveBeaten(patient, masters.find(({ port }) => port === home).server)
+
+    await Promise.all(masters.map(({ server }) => refuse(server, 9)))
+    const fillers = Array.from({ length: 10_000 }, (_, n) => `filler ${n}`)
+    const receipt = await patient.invalidate({ keys: [...all, ...fillers] })
+    await haveBeaten(patient, masters.find(({ port }) => port === home).server)
+    const meanwhile = await Promise.all(all.map((key) => patient.getOrSet(key, () => 'loaded')))
+    await Promise.all(masters.map(({ server }) => refuse(server, 0)))
+    await eventually(async () => (await patient.health()).status === 'ok', 5_000, 'they are applied')
+
+    assert.equal(receipt.redis, 'queued')
+    assert.deepEqual(
+      meanwhile,
+      all.map(() => 'loaded'),
+    )
+  })
+
+  test('what one master refuses for a while is noted for it: what the others have stays', async (t) => {
+    const { cache, namespace, keys, home, masters } = await reader(t)
+    const [refusing, other] = masters.filter(({ port }) => port !== home)
+    const warm = open(t, { redis: urlBy(1), namespace })
+    await warm.getOrSet(keys.get(other.port), () => 'loaded')
+
+    await refuse(refusing.server, 9)
+    const receipt = await cache.invalidate(keys.get(refusing.port))
+    await cache.set(keys.get(refusing.port), 'new')
+    const { tier } = await read(warm, keys.get(other.port), () => 'loaded')
+    await refuse(refusing.server, 0)
+    await eventually(async () => (await cache.health()).status === 'ok', 5_000, 'it is applied')
+
+    assert.equal(receipt.redis, 'queued')
+    assert.equal(tier, 'memory')
+    assert.notEqual(await warm.get(keys.get(refusing.port)), 'there')
+  })
+
   for (const [name, target] of [
     ['a pattern', { pattern: 'probe *' }],
     ['all of a namespace', { all: true }],
@@ -311,20 +366,13 @@ describe('cluster', () => {
       const { cache, namespace, keys, home, masters } = await reader(t)
       const elsewhere = [...keys].filter(([port]) => port !== home).map(([, key]) => key)
       const { server } = masters.find(({ port }) => port === home)
-      const heartbeats = async () =>
-        Number(/cmdstat_time:calls=(\d+)/.exec(await server.command('INFO', 'commandstats'))[1])
 
-      await server.command('CONFIG', 'SET', 'min-replicas-to-write', 9)
+      await refuse(server, 9)
       const receipt = await cache.invalidate(target)
       // Its heartbeats go on, and tell of versions that know nothing of it.
-      const earlier = await heartbeats()
-      const isAgain = async () => {
-        await cache.getOrSet('keeps it awake', () => 1)
-        return (await heartbeats()) >= earlier + 3
-      }
-      await eventually(isAgain, 5_000, 'heartbeats')
+      await haveBeaten(cache, server)
       const meanwhile = await Promise.all(elsewhere.map((key) => cache.getOrSet(key, () => 'loaded')))
-      await server.command('CONFIG', 'SET', 'min-replicas-to-write', 0)
+      await refuse(server, 0)
       await eventually(async () => (await cache.health()).status === 'ok', 5_000, 'it is applied')
       const other = open(t, { redis: urlBy(1), namespace, memory: false })
       const afterwards = await Promise.all(elsewhere.map((key) => other.getOrSet(key, () => 'loaded')))

@@ -27,6 +27,32 @@ inBothSetups((openCache) => {
     assert.equal(await cache.getOrSet('k', () => 'newer'), 'new')
   })
 
+  for (const [name, target] of [
+    ['its tag', { tag: 'red' }],
+    ['a pattern', { pattern: 'k*' }],
+    ['all', { all: true }],
+  ]) {
+    test(`a forced load whose entry is made stale on the way, by ${name}, is stale`, async (t) => {
+      const cache = openCache(t)
+      const policy = { ttl: '1h', staleWhileRevalidate: '1h', tags: ['red'] }
+      await cache.set('k', 'older', policy)
+      const loader = gated('old')
+      const pending = cache.getOrSet('k', loader, { ...policy, ...FORCE })
+      await loader.began
+
+      await cache.invalidate(target, { mode: 'stale' })
+      loader.release()
+      assert.equal(await pending, 'old')
+      const outcomes = []
+      const onResult = ({ outcome }) => outcomes.push(outcome)
+      await cache.getOrSet('k', () => 'new', { ...policy, onResult })
+
+      // 'miss' where the entry was not stored.
+      assert.deepEqual(outcomes, ['stale'])
+      await eventually(async () => (await cache.get('k')) === 'new')
+    })
+  }
+
   test('reads after a forced load return the new value, also once the older fill has arrived', async (t) => {
     const cache = openCache(t)
     await cache.set('warm', 1)

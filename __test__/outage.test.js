@@ -156,6 +156,18 @@ describe('outage of a link', { concurrency: 3 }, () => {
     assert.equal((await far.read(keys[0], FROM_TRUTH)).value, 2)
   })
 
+  test("I2 bounded elsewhere: a pattern that was heard of counts, also when the link dies before it is known which, isolated 'ttl'", async (t) => {
+    const { proxy, keys, far, near } = await fleet(t, { isolated: 'ttl' })
+    await warm([far, near], keys)
+    proxy.swallow('there') // pushes come, heartbeats do not arrive
+
+    const receipt = await change(keys, near, { pattern: `${keys[0].split(' ')[0]} *` })
+    const isNew = async () => staleOf(await far.readAll(keys, FROM_TRUTH, TAGGED), 2) === 0
+    await eventually(isNew, 2_500, 'nothing that matches is served')
+
+    assert.equal(receipt.redis, 'applied')
+  })
+
   test('I5 Redis never hurts: a link slower than the budget costs the budget', async (t) => {
     const { proxy, far } = await fleet(t, {})
     proxy.delay(400)

@@ -135,6 +135,27 @@ describe('Redis down', { concurrency: 4 }, () => {
     await eventually(heard, 2_000, 'the peer hears of them')
   })
 
+  test('I6 nothing lost: what a closed cache could not send, the next one of the process does, before it reads', async (t) => {
+    const redis = await useRedis(t)
+    const options = { redis: redis.url, namespace: freshNamespace() }
+    const peer = await usePeer(t, options)
+    const first = open(t, options)
+    await first.set('k', 'old')
+    assert.equal(await peer.get('k'), 'old')
+
+    await redis.command('CONFIG', 'SET', 'min-replicas-to-write', 9)
+    const receipt = await first.invalidate('k')
+    await first.close()
+    const next = open(t, options)
+    const meanwhile = await next.getOrSet('k', () => 'new')
+    await redis.command('CONFIG', 'SET', 'min-replicas-to-write', 0)
+    await eventually(async () => (await next.health()).status === 'ok', 2_000, 'it is applied')
+
+    assert.equal(receipt.redis, 'queued')
+    assert.equal(meanwhile, 'new')
+    await eventually(async () => (await peer.get('k')) !== 'old', 2_000, 'its peer hears of it')
+  })
+
   test('I5 Redis never hurts: out of memory, a lost connection is made again and invalidations are applied', async (t) => {
     const redis = await useRedis(t)
     const proxy = await useProxy(t, redis.port)

@@ -75,16 +75,20 @@ impl Journal {
         }
     }
 
-    pub fn note(&self, order: Order) {
+    /// `true`: there are too many, and all of them are the invalidation of the namespace from here on.
+    #[must_use]
+    pub fn note(&self, order: Order) -> bool {
         let mut items = self.lock();
         let at = (order.push.name, order.push.kind);
         if items.by_name.len() < CAP || items.by_name.contains_key(&at) {
-            return items.add(order, self.whole);
+            items.add(order, self.whole);
+            return false;
         }
         let noted = items.by_name.values().map(|noted| &noted.order);
         let whole = Order::whole(self.whole, noted.chain([&order]));
         items.by_name.clear();
         items.add(whole, self.whole);
+        true
     }
 
     #[must_use]
@@ -165,7 +169,7 @@ mod tests {
         let journal = Journal::new(NameHash(0));
         for (mode, settle) in [(Mode::Stale, 0), (Mode::Remove, 9), (Mode::Stale, 5)] {
             let order = key(1, mode);
-            journal.note(Order { settle, ..order });
+            assert!(!journal.note(Order { settle, ..order }));
         }
 
         let noted = journal.some(10, |_| true);
@@ -176,9 +180,9 @@ mod tests {
     #[test]
     fn one_asked_for_again_while_it_was_sent_stays() {
         let journal = Journal::new(NameHash(0));
-        journal.note(key(1, Mode::Remove));
+        assert!(!journal.note(key(1, Mode::Remove)));
         let sent = &journal.some(1, |_| true)[0];
-        journal.note(key(1, Mode::Remove));
+        assert!(!journal.note(key(1, Mode::Remove)));
 
         journal.strike(sent);
         assert!(!journal.is_empty());
@@ -191,7 +195,7 @@ mod tests {
     fn i6_past_the_cap_the_whole_namespace_is_invalidated_and_nothing_is_lost() {
         let journal = Journal::new(NameHash(0));
         for n in 0..=CAP as u128 {
-            journal.note(key(n + 1, Mode::Remove));
+            assert_eq!(journal.note(key(n + 1, Mode::Remove)), n == CAP as u128);
         }
 
         let noted = journal.some(usize::MAX, |_| true);

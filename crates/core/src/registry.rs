@@ -9,6 +9,8 @@ use tokio::runtime::Handle;
 use crate::clock::{Clock, ManualClock, SystemClock};
 use crate::config::{Config, RedisConfig};
 use crate::engine::Engine;
+use crate::journal::Journal;
+use crate::key::Namespace;
 use crate::loads::OwnerId;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -17,7 +19,10 @@ struct Identity {
     redis: Option<(String, i64, Option<String>)>,
 }
 
-static ENGINES: LazyLock<Mutex<HashMap<Identity, Weak<Engine>>>> = LazyLock::new(Mutex::default);
+/// An engine, and what it has not sent yet: the next one of the same identity sends that before it reads Redis.
+type Known = (Weak<Engine>, Arc<Journal>);
+
+static ENGINES: LazyLock<Mutex<HashMap<Identity, Known>>> = LazyLock::new(Mutex::default);
 
 /// Another engine of the same identity runs with another setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,9 +46,13 @@ pub enum OnConflict {
 /// [`Conflict`] when the running one differs in a setting that belongs to the engine.
 pub fn open(config: Config, on_conflict: OnConflict, runtime: Handle) -> Result<(Arc<Engine>, OwnerId), Conflict> {
     let mut engines = ENGINES.lock().unwrap_or_else(PoisonError::into_inner);
-    engines.retain(|_, engine| engine.strong_count() > 0);
+    engines.retain(|_, (engine, journal)| engine.strong_count() > 0 || !journal.is_empty());
     let identity = identity(&config);
-    if let Some(running) = engines.get(&identity).and_then(Weak::upgrade) {
+    let (running, journal) = match engines.get(&identity) {
+        Some((engine, journal)) => (engine.upgrade(), Arc::clone(journal)),
+        None => (None, journal_of(&config)),
+    };
+    if let Some(running) = running {
         let difference = difference(&running.config, &config);
         match (difference, on_conflict) {
             _ if running.is_closed() => {}
@@ -56,19 +65,20 @@ pub fn open(config: Config, on_conflict: OnConflict, runtime: Handle) -> Result<
             }
         }
     }
-    let (engine, owner) = begin(config, Arc::new(SystemClock), runtime);
-    engines.insert(identity, Arc::downgrade(&engine));
+    let (engine, owner) = begin(config, Arc::new(SystemClock), runtime, Arc::clone(&journal));
+    engines.insert(identity, (Arc::downgrade(&engine), journal));
     Ok((engine, owner))
 }
 
 /// An engine of its caller's own, on a clock that stands still: nobody else is ever given it.
 #[must_use]
 pub fn open_alone(config: Config, clock: Arc<ManualClock>, runtime: Handle) -> (Arc<Engine>, OwnerId) {
-    begin(config, clock, runtime)
+    let journal = journal_of(&config);
+    begin(config, clock, runtime, journal)
 }
 
-fn begin(config: Config, clock: Arc<dyn Clock>, runtime: Handle) -> (Arc<Engine>, OwnerId) {
-    let engine = Engine::new(config, clock, runtime);
+fn begin(config: Config, clock: Arc<dyn Clock>, runtime: Handle, journal: Arc<Journal>) -> (Arc<Engine>, OwnerId) {
+    let engine = Engine::new(config, clock, runtime, journal);
     let owner = engine
         .new_owner()
         .expect("nobody has had it yet, so nobody has closed it");
@@ -81,10 +91,14 @@ pub async fn leave_all() {
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .values()
-        .filter_map(Weak::upgrade)
+        .filter_map(|(engine, _)| engine.upgrade())
         .collect();
     let leaving = engines.iter().map(|engine| engine.leave(engine.abandon_all()));
     futures_util::future::join_all(leaving).await;
+}
+
+fn journal_of(config: &Config) -> Arc<Journal> {
+    Arc::new(Journal::new(Namespace::new(&config.namespace).whole()))
 }
 
 fn identity(config: &Config) -> Identity {

@@ -71,7 +71,16 @@ impl Engine {
 
     /// How that which began at `since` stands towards every invalidation since then.
     pub(super) fn standing_of(&self, name: NameHash, key: &str, tags: &[NameHash], since: u64) -> Standing {
-        let by_name = self.epochs.standing(slots(name, tags).into_iter(), since);
+        self.standing_by(slots(name, tags).into_iter(), key, since)
+    }
+
+    /// The same, but for invalidations of its own key by name.
+    pub(super) fn standing_of_groups(&self, key: &str, tags: &[NameHash], since: u64) -> Standing {
+        self.standing_by(slots_of_groups(tags), key, since)
+    }
+
+    fn standing_by(&self, slots: impl Iterator<Item = Slot>, key: &str, since: u64) -> Standing {
+        let by_name = self.epochs.standing(slots, since);
         if by_name == Standing::Removed || self.rules.latest() <= since {
             return by_name;
         }
@@ -85,6 +94,11 @@ impl Engine {
 
 /// What an entry of `name` with these tags depends on.
 pub(super) fn slots(name: NameHash, tags: &[NameHash]) -> Vec<Slot> {
-    let own = [Slot::namespace(), Slot::of(name)];
-    own.into_iter().chain(tags.iter().map(|tag| Slot::of(*tag))).collect()
+    slots_of_groups(tags).chain([Slot::of(name)]).collect()
+}
+
+fn slots_of_groups(tags: &[NameHash]) -> impl Iterator<Item = Slot> + '_ {
+    [Slot::namespace()]
+        .into_iter()
+        .chain(tags.iter().map(|tag| Slot::of(*tag)))
 }

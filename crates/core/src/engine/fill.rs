@@ -139,18 +139,23 @@ impl Engine {
             }
             return;
         }
-        let mut since = filling.since;
+        let (mut since, mut standing) = (filling.since, Standing::Stands);
         if filling.kind == LoadKind::Force {
             // What was read of the old entry meanwhile must not come after this.
             self.bump(Push::key(filling.name));
             since = self.epochs.now();
+            // What was invalidated while it was loaded does not stand again by that.
+            standing = self.standing_of_groups(&filling.key, &filling.tags, filling.since);
+        }
+        if standing == Standing::Removed {
+            return;
         }
         let id = if stored == Stored::Yes {
             token
         } else {
             self.id_of_our_own()
         };
-        self.keep_in_memory(filling, id, since);
+        self.keep_in_memory(filling, id, since, standing == Standing::Staled);
     }
 
     async fn fill_under(&self, filling: &Filling, token: EntryId, shards: &Arc<Shards>) -> Stored {
@@ -329,7 +334,7 @@ impl Engine {
         self.standing_of(filling.name, &filling.key, &filling.tags, filling.since) != Standing::Removed
     }
 
-    fn keep_in_memory(&self, filling: &Filling, id: EntryId, since: u64) {
+    fn keep_in_memory(&self, filling: &Filling, id: EntryId, since: u64, marked_stale: bool) {
         let shards = self.link.as_ref().and_then(|link| link.shards());
         let entry = Entry::new(&NewEntry {
             key: &filling.key,
@@ -342,7 +347,7 @@ impl Engine {
             channel: filling.channel,
             owners: self.owners(shards.as_deref(), filling.channel, filling.name, &filling.tags),
             proof: filling.began,
-            marked_stale: false,
+            marked_stale,
             slots: &slots(filling.name, &filling.tags),
             names: &filling.names,
         });

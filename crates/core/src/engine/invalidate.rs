@@ -16,7 +16,7 @@ use crate::journal::Order;
 use crate::key::{Kind, Mode, NameHash, Push};
 use crate::link::Link;
 use crate::notice::Change;
-use crate::redis::fault::{fault_of, Fault};
+use crate::redis::fault::{fault_of, passes, Fault};
 use crate::redis::script::{Script, ScriptCall};
 use crate::redis::wire::Budget;
 use crate::rules::{Rule, CAP};
@@ -71,7 +71,7 @@ impl Engine {
         if result.is_err() {
             // Noted before the second fall: whoever reads from here on does not ask Redis.
             for order in &orders {
-                self.journal.note(order.clone());
+                self.note(order.clone());
             }
         }
         self.bump_all(&orders);
@@ -158,12 +158,14 @@ impl Engine {
         is_newer || matches!(fault, Fault::Unsettled(_))
     }
 
-    /// Runs the scripts. What Redis refuses (a right that is missing, a value of another type) becomes the invalidation of
-    /// the namespace, which includes it: noted for ever, it would keep this process from Redis.
+    /// Runs the scripts. What Redis refuses for good (a right that is missing, a value of another type) becomes the invalidation
+    /// of the namespace, which includes it: noted for ever, it would keep this process from Redis.
     async fn apply(&self, orders: &[Order], shards: &Arc<Shards>, time: std::time::Duration) -> Result<(), Fault> {
         let mut budget = Budget::new(time);
         match self.run(orders, shards, &mut budget).await {
-            Err(Fault::Refused(why)) if orders.iter().any(|order| order.push.kind != Kind::Namespace) => {
+            Err(Fault::Refused(why))
+                if !passes(&why) && orders.iter().any(|order| order.push.kind != Kind::Namespace) =>
+            {
                 let whole = [Order::whole(self.namespace.whole(), orders.iter())];
                 self.run(&whole, shards, &mut budget).await?;
                 self.bump_all(&whole);
@@ -262,9 +264,17 @@ impl Engine {
         }
     }
 
+    /// Redis has not confirmed it.
+    fn note(&self, order: Order) {
+        if self.journal.note(order) {
+            // Only the namespace's master is known to lack something then: what lies on the others of a cluster falls by it.
+            self.bump_whole();
+        }
+    }
+
     /// A write of this process that may not have reached Redis: the key is invalid there until it is told so.
     pub(super) fn note_unreached(&self, name: NameHash) {
-        self.journal.note(Push::key(name).into());
+        self.note(Push::key(name).into());
         if let Some(link) = &self.link {
             link.rouse();
         }

@@ -86,7 +86,7 @@ pub struct Engine {
     /// What is known of Redis's rules: for what comes from there.
     news: rules::News,
     settling: Settling,
-    journal: Journal,
+    journal: Arc<Journal>,
     loads: Loads,
     gate: Arc<Gate>,
     retries: Retries,
@@ -111,9 +111,9 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Makes an engine. Never waits: the first operation that needs Redis starts to connect.
+    /// Makes an engine. Never waits: the first operation that needs Redis starts to connect. `journal`: what is to be sent then.
     #[must_use]
-    pub fn new(config: Config, clock: Arc<dyn Clock>, runtime: Handle) -> Arc<Self> {
+    pub fn new(config: Config, clock: Arc<dyn Clock>, runtime: Handle, journal: Arc<Journal>) -> Arc<Self> {
         let namespace = Namespace::new(&config.namespace);
         let mut seed = [0; 16];
         // Without randomness from the system, the address space and the time still differ per process.
@@ -129,8 +129,8 @@ impl Engine {
         };
         Arc::new_cyclic(|myself| Self {
             keys: RedisKeys::new(namespace.name()),
-            journal: Journal::new(namespace.whole()),
             namespace,
+            journal,
             clock,
             runtime,
             epochs: Epochs::default(),

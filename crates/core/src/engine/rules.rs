@@ -282,7 +282,7 @@ impl Engine {
         self.apply_rules(found.latest_rule(), is_due, wire, budget).await
     }
 
-    fn bump_whole(&self) {
+    pub(super) fn bump_whole(&self) {
         self.bump(Push::whole(self.namespace.whole()));
     }
 }

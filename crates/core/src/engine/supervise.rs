@@ -107,6 +107,7 @@ async fn live(engine: &Weak<Engine>, link: &Arc<Link>, session: &Arc<Session>) -
             let beaten = this.beat(link, session).await;
             if beaten.is_err() {
                 link.set_suspect(true);
+                this.doubt_unheard(whole);
             }
             if beaten == Err(Fault::Silent) && session.data.arrived() == heard {
                 endpoint::is_silent(link);
@@ -115,9 +116,9 @@ async fn live(engine: &Weak<Engine>, link: &Arc<Link>, session: &Arc<Session>) -
             if of_heartbeats.heard(beaten.is_ok(), session.heartbeats().arrived()) >= SILENCE {
                 return UNANSWERED;
             }
-        } else if this.news.is_due() {
+        } else {
             // Woken by a rule, and nobody reads any more.
-            whole.doubt(this.now());
+            this.doubt_unheard(whole);
         }
         // 4. Sleep, without keeping the engine alive: until the next beat, somebody's demand, or the end.
         let nap = match (undrained || link.breaker.is_open(), whole.is_active(this.now())) {
@@ -194,8 +195,9 @@ impl Engine {
             self.begin_rules(&session, &mut Budget::new(link.config.command_timeout))
                 .await?;
         }
-        self.versions.clear();
+        //    The channel first: what somebody still takes from the session of before must not stay in the table.
         whole.next_channel(link.bit);
+        self.versions.clear();
         // 2. The first basis is from after that.
         self.beat(link, &session).await?;
         // 3. Invalidations that Redis missed come before anything is read from it.
@@ -258,11 +260,19 @@ impl Engine {
         session.give_up();
         let Some(whole) = &self.link else { return };
         link.set_state(LinkState::Down(why.to_owned()));
+        self.doubt_unheard(whole);
         whole.watches.all_changed();
         if whole.cluster.is_some() {
             return self.master_lost(link, why);
         }
         self.tell_down(link, why);
+    }
+
+    /// A rule was made, and which one nobody tells now: memory may match it.
+    fn doubt_unheard(&self, whole: &Link) {
+        if self.news.is_due() {
+            whole.doubt(self.now());
+        }
     }
 
     fn link_down(&self, link: &Link, why: &str) {

@@ -11,14 +11,13 @@ use super::judge::lifetimes;
 use super::lease::stamps_of;
 use super::{slots, Engine};
 use crate::envelope::{pack_names, EntryId, Envelope, Payload, Policy};
-use crate::epoch::{Slot, Standing};
+use crate::epoch::Standing;
 use crate::key::{NameHash, Push};
 use crate::loads::Stamps;
 use crate::memory::{Entry, NewEntry};
 use crate::redis::fault::Fault;
 use crate::redis::script::{Script, ScriptCall};
 use crate::redis::wire::Budget;
-use crate::rules::Judgement;
 use crate::shards::Shards;
 
 #[derive(Clone, Debug)]
@@ -187,15 +186,16 @@ impl Engine {
 
     /// No tag of the value, nor the namespace, was invalidated since `set` was called.
     fn undisturbed(&self, setting: &Setting) -> bool {
-        let tags = setting.tags.iter().map(|tag| Slot::of(*tag));
-        let slots = std::iter::once(Slot::namespace()).chain(tags);
-        let (key, since) = (&setting.request.key, setting.since);
-        let by_rules = self.rules.latest() > since && self.rules.judge(key, since).0 == Judgement::Removed;
-        !by_rules && self.epochs.standing(slots, since) != Standing::Removed
+        self.standing_of_set(setting) != Standing::Removed
+    }
+
+    fn standing_of_set(&self, setting: &Setting) -> Standing {
+        self.standing_of_groups(&setting.request.key, &setting.tags, setting.since)
     }
 
     fn keep_set(&self, setting: &Setting, since: u64, id: EntryId) {
-        if !self.undisturbed(setting) {
+        let standing = self.standing_of_set(setting);
+        if standing == Standing::Removed {
             return;
         }
         let SetRequest {
@@ -213,7 +213,7 @@ impl Engine {
             channel: setting.channel,
             owners: self.owners(shards.as_deref(), setting.channel, setting.name, &setting.tags),
             proof: setting.began,
-            marked_stale: false,
+            marked_stale: standing == Standing::Staled,
             slots: &slots(setting.name, &setting.tags),
             names: &setting.names,
         });

@@ -86,6 +86,14 @@ pub fn has_moved(why: &str) -> bool {
     ["MOVED", "ASK", "TRYAGAIN"].iter().any(|code| why.starts_with(code))
 }
 
+/// Whether what a server refuses now it may take in a moment: it lacks replicas, disk or memory, or runs a script.
+#[must_use]
+pub fn passes(why: &str) -> bool {
+    ["NOREPLICAS", "MISCONF", "OOM", "BUSY"]
+        .iter()
+        .any(|code| why.starts_with(code))
+}
+
 fn by_code(code: &str, detail: &str) -> Fault {
     let text = format!("{code} {detail}");
     match code {
