@@ -159,11 +159,8 @@ impl Engine {
 
     /// Of all that one operation asks of Redis.
     pub(super) fn new_budget(&self) -> Budget {
-        Budget::new(
-            self.link
-                .as_ref()
-                .map_or(Duration::ZERO, |link| link.config.command_timeout),
-        )
+        let link = self.link.as_ref();
+        link.map_or_else(|| Budget::new(Duration::ZERO), |link| link.new_budget())
     }
 
     fn overloaded(&self, one: &Pending, why: Overload, answer: &Answer) {

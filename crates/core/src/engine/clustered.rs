@@ -23,7 +23,6 @@ use crate::notice::Change;
 use crate::redis::fault::{fault_of, has_moved, Fault};
 use crate::redis::session::Session;
 use crate::redis::slots::{ask_node, ask_over, Chart};
-use crate::redis::wire::Budget;
 use crate::router::Router;
 use crate::shards::Shards;
 
@@ -103,7 +102,7 @@ impl Engine {
         let layout = cluster.layout();
         let asked = layout.masters.iter().map(|master| async move {
             let shards = master.shards()?;
-            let mut budget = Budget::new(link.config.command_timeout);
+            let mut budget = link.new_budget();
             let node = node_of(master)?;
             let chart = ask_over(&shards.only()?.data, &node, cluster.names, &mut budget).await;
             chart.ok()

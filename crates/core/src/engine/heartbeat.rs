@@ -27,7 +27,7 @@ impl Engine {
             pipeline.cmd("GET").arg(self.keys.versions(self.namespace.whole()));
             self.ask_rules(&mut pipeline, self.news.applied());
         }
-        let mut budget = Budget::new(link.config.command_timeout);
+        let mut budget = link.new_budget();
         let (since, signs) = (self.since(), self.news.signs());
         let beaten = match session.heartbeats().send(&pipeline, &mut budget).await {
             Ok(replies) => self.take_beat(&replies, link, session, since, &mut budget).await,
@@ -90,7 +90,7 @@ impl Engine {
 
     pub(super) async fn probe_redis(&self, link: &Arc<Link>, session: &Arc<Session>) -> bool {
         link.breaker.probe();
-        let mut budget = Budget::new(link.config.command_timeout);
+        let mut budget = link.new_budget();
         let ping = session.data.all(redis::pipe().cmd("PING"), &mut budget).await;
         if let Err(Fault::Disconnected(_) | Fault::Unfit(_)) = ping {
             session.give_up();

@@ -13,7 +13,6 @@ use crate::key::NameHash;
 use crate::loads::{LoadId, OwnerId};
 use crate::redis::fault::{fault_of, Fault};
 use crate::redis::script::{Script, ScriptCall};
-use crate::redis::wire::Budget;
 use crate::shards::Shards;
 
 /// Life of a lease whose holder lives; renewed every quarter of it. A dead holder's ends after at most this.
@@ -68,7 +67,7 @@ impl Engine {
                     .number(LEASE)
             })
             .collect();
-        let mut budget = Budget::new(link.config.command_timeout);
+        let mut budget = link.new_budget();
         if let Err(fault) = shards.orders(&calls, &mut budget).await {
             self.redis_failed(shards, &fault);
         }
@@ -116,7 +115,7 @@ impl Engine {
         let Some(link) = &self.link else { return };
         let until = Deadline::now() + Duration::from_millis(LEASE);
         loop {
-            let mut budget = Budget::new(link.config.command_timeout);
+            let mut budget = link.new_budget();
             let fault = match shards.orders(std::slice::from_ref(&call), &mut budget).await {
                 Ok(answers) => answers.values.first().filter(|_| shards.is_many()).and_then(fault_of),
                 Err(fault) => Some(fault),
@@ -151,7 +150,7 @@ impl Engine {
             return;
         }
         let calls: Vec<ScriptCall> = owed.iter().map(|(call, _)| call.clone()).collect();
-        let mut budget = Budget::new(link.config.command_timeout);
+        let mut budget = link.new_budget();
         if let Err(fault) = shards.orders(&calls, &mut budget).await {
             self.redis_failed(shards, &fault);
             self.owed.lock().extend(owed);

@@ -117,7 +117,7 @@ impl Engine {
                 }
                 return self.lead(&one, Storage::Nowhere, Stamps::default(), self.since(), &answer);
             }
-            let mut budget = Budget::new(link.config.command_timeout);
+            let mut budget = link.new_budget();
             match self.pull(&one, since, &shards, &mut budget, &answer).await {
                 Ok(Ok(misses)) => self.lease(misses, &shards, budget, &answer).await,
                 Ok(Err(left)) => {

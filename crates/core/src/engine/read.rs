@@ -34,7 +34,7 @@ impl Engine {
             let rest = self.answer_from_memory(pending, answer);
             return self.load_without_redis(rest, answer);
         };
-        let mut budget = Budget::new(link.config.command_timeout);
+        let mut budget = link.new_budget();
 
         // 1. A session that may be trusted; at boot the first attempt to connect is waited for.
         link.unless_silent(link.first_session(budget.until())).await;

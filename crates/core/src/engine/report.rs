@@ -11,7 +11,6 @@ use crate::clock::MS;
 use crate::link::LinkState;
 use crate::memory::{Memory, MemoryUse};
 use crate::metrics::{Buckets, Histogram, Percentiles};
-use crate::redis::wire::Budget;
 
 /// How peers' invalidations reach memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +35,7 @@ impl Engine {
         let Some(link) = self.link() else {
             return Health::MemoryOnly;
         };
-        let mut budget = Budget::new(link.config.command_timeout);
+        let mut budget = link.new_budget();
         link.first_session(budget.until()).await;
         let Some(shards) = link.shards() else {
             return Health::Degraded(match link.state() {

@@ -104,7 +104,7 @@ impl Engine {
     async fn contradiction(&self, name: NameHash, entry: &Entry) -> Option<Option<Contradiction>> {
         let link = self.link.as_ref().filter(|link| !link.is_known_down())?;
         let shards = self.trusted_shards()?;
-        let mut budget = Budget::new(link.config.command_timeout);
+        let mut budget = link.new_budget();
         self.calm_since();
         if !sessions(&shards)
             .iter()

@@ -17,7 +17,6 @@ use crate::owners::Bit;
 use crate::redis::fault::Fault;
 use crate::redis::sentinel::{self, Master};
 use crate::redis::session::{Canaries, Listener, Pushed, Session};
-use crate::redis::wire::Budget;
 use crate::shards::Shards;
 
 /// Between heartbeats while memory is read.
@@ -192,8 +191,7 @@ impl Engine {
         // 1. Tracking is armed and proven: what was read before has perhaps missed a push.
         //    Rules made from here on are this channel's to hear of: the latest before it is asked for first.
         if self.is_home(link) {
-            self.begin_rules(&session, &mut Budget::new(link.config.command_timeout))
-                .await?;
+            self.begin_rules(&session, &mut link.new_budget()).await?;
         }
         //    The channel first: what somebody still takes from the session of before must not stay in the table.
         whole.next_channel(link.bit);

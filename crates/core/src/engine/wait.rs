@@ -14,7 +14,6 @@ use super::lease::{is_failure, is_retry};
 use super::lookup::{Answer, Pending};
 use super::Engine;
 use crate::redis::fault::Fault;
-use crate::redis::wire::Budget;
 use crate::shards::Shards;
 
 /// What the wait for another's load came to.
@@ -40,7 +39,7 @@ impl Engine {
             let Some(link) = &self.link else { return };
             match waited {
                 Waited::Free => {
-                    let budget = Budget::new(link.config.command_timeout);
+                    let budget = link.new_budget();
                     self.lease(vec![one], &shards, budget, &answer).await;
                 }
                 Waited::Failed | Waited::TimedOut => {
@@ -84,7 +83,7 @@ impl Engine {
             }
             let lease = self.keys.lease(one.name);
             pipeline.cmd("GET").arg(&lease).cmd("PTTL").arg(&lease);
-            let mut budget = Budget::new(link.config.command_timeout);
+            let mut budget = link.new_budget();
             let replies = match shards.all(one.name, &pipeline, &mut budget).await {
                 Ok(replies) => replies,
                 Err(Fault::Refused(_)) if tracked => {

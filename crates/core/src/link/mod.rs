@@ -16,6 +16,7 @@ use crate::cluster::Cluster;
 use crate::config::{CoherenceMode, RedisConfig};
 use crate::owners::Bit;
 use crate::redis::slots::Pulse;
+use crate::redis::wire::Budget;
 use crate::shards::Shards;
 use crate::watches::Watches;
 
@@ -73,6 +74,18 @@ pub struct Link {
 }
 
 impl Link {
+    /// Of all that one operation asks of Redis.
+    #[must_use]
+    pub fn new_budget(&self) -> Budget {
+        Budget::new(self.config.command_timeout)
+    }
+
+    /// Of one that asks twice, and the second time depends on the first: a write.
+    #[must_use]
+    pub fn double_budget(&self) -> Budget {
+        Budget::new(self.config.command_timeout * 2)
+    }
+
     #[must_use]
     pub fn new(config: RedisConfig) -> Self {
         Self {
