@@ -177,7 +177,7 @@ impl Engine {
                 let session = Session::connect(&link.config, &self.keys, &*self.clock, listener, canaries).await?;
                 return Ok(Arc::new(session));
             };
-            let master = sentinel::find(&link.config, sentinels).await?;
+            let master = sentinel::find(&link.config, sentinels, &link.elections).await?;
             let config = master.config(&link.config);
             let session = Session::connect(&config, &self.keys, &*self.clock, listener, canaries).await?;
             let session = Arc::new(session);
@@ -218,8 +218,10 @@ impl Engine {
                 .upgrade()
                 .is_some_and(|e| e.link.as_ref().is_some_and(|l| l.is_active(e.now())))
         };
-        let watching = sentinel::watch(link.config.clone(), sentinels, master, Arc::clone(session), is_active);
-        self.runtime.spawn(watching);
+        let (config, elections) = (link.config.clone(), Arc::clone(&link.elections));
+        let session = Arc::clone(session);
+        self.runtime
+            .spawn(async move { sentinel::watch(config, sentinels, &elections, master, session, is_active).await });
     }
 
     /// A push arrived; runs inline, in the order of the wire.

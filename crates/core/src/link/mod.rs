@@ -15,6 +15,7 @@ use crate::clock::Instant;
 use crate::cluster::Cluster;
 use crate::config::{CoherenceMode, RedisConfig};
 use crate::owners::Bit;
+use crate::redis::sentinel::Elections;
 use crate::redis::slots::Pulse;
 use crate::redis::wire::Budget;
 use crate::shards::Shards;
@@ -69,6 +70,8 @@ pub struct Link {
     pulse: Mutex<Option<Pulse>>,
     /// Every master of a cluster was there when it was last looked at.
     all_up: AtomicBool,
+    /// Of which the Sentinels have told.
+    pub elections: Arc<Elections>,
     /// Its place in the masks of owners, of a master of a cluster.
     pub bit: Bit,
 }
@@ -110,6 +113,7 @@ impl Link {
             activity: AtomicU64::new(0),
             latency: AtomicU64::new(u64::MAX),
             watches: Watches::default(),
+            elections: Arc::default(),
             bit: 0,
         }
     }

@@ -3,10 +3,13 @@
 //! All Sentinels are asked, and the answer of the latest election (`config-epoch`) counts as soon as a majority has
 //! answered: one that was cut off tells of a master that was. While a session lives, each of them tells of a switch by a
 //! push, and is asked each second as long as somebody reads.
+//!
+//! Sentinels hear of an election one after the other, up to two seconds late. Whoever has followed one does not go back to the
+//! master of before, which may be there again and knows nothing of what was written since: [`Elections`].
 //! <https://redis.io/docs/latest/develop/reference/sentinel-clients/>
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use redis::{PushInfo, PushKind, Value};
@@ -21,6 +24,26 @@ use crate::config::{Node, RedisConfig, Sentinels};
 
 /// Between questions while somebody reads, and between attempts to reach a Sentinel that is gone.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// For how long an earlier election than one that was heard of is not believed. Sentinels have told each other by then; whoever
+/// still tells of an earlier one was set up anew, and counts from 0.
+const SPREADING: Duration = Duration::from_secs(10);
+
+/// The latest election that this process has heard of, and when it last did.
+#[derive(Debug, Default)]
+pub struct Elections(Mutex<Option<(u64, Instant)>>);
+
+impl Elections {
+    /// Takes note of where the master is said to be; `false`: by an earlier election than was heard of just now.
+    pub fn hear(&self, epoch: u64, now: Instant) -> bool {
+        let mut latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_past = latest.is_some_and(|(known, heard)| epoch < known && now - heard < SPREADING);
+        if !is_past {
+            *latest = Some((epoch, now));
+        }
+        !is_past
+    }
+}
 
 /// What a Sentinel says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,8 +82,8 @@ fn sentinel(config: &RedisConfig, sentinels: &Sentinels, node: &Node) -> RedisCo
 /// Where the master is. The caller bounds its time.
 ///
 /// # Errors
-/// What the last Sentinel said, when none knows the master.
-pub async fn find(config: &RedisConfig, sentinels: &Sentinels) -> Result<Master, Fault> {
+/// What the last Sentinel said, when none knows the master, or none has heard of the latest election yet.
+pub async fn find(config: &RedisConfig, sentinels: &Sentinels, elections: &Elections) -> Result<Master, Fault> {
     let ask = |node| async move {
         let config = sentinel(config, sentinels, node);
         let asking = async {
@@ -75,18 +98,25 @@ pub async fn find(config: &RedisConfig, sentinels: &Sentinels) -> Result<Master,
     };
     let mut asked: FuturesUnordered<_> = sentinels.nodes.iter().map(ask).collect();
     let majority = sentinels.nodes.len() / 2 + 1;
-    let mut answers: Vec<Master> = Vec::new();
+    let (mut answers, mut best): (usize, Option<Master>) = (0, None);
     let mut why = Fault::Disconnected("no Sentinel is named".into());
     while let Some(answer) = asked.next().await {
         match answer {
-            Ok(master) => answers.push(master),
+            Ok(master) => {
+                answers += 1;
+                if elections.hear(master.epoch, Instant::now()) {
+                    best = best.into_iter().chain([master]).max_by_key(|master| master.epoch);
+                } else {
+                    why = Fault::Unsettled("the Sentinels have not heard of the latest election yet".into());
+                }
+            }
             Err(((host, port), fault)) => why = Fault::Disconnected(format!("Sentinel {host}:{port}: {fault}")),
         }
-        if answers.len() >= majority {
+        if answers >= majority && best.is_some() {
             break;
         }
     }
-    answers.into_iter().max_by_key(|master| master.epoch).ok_or(why)
+    best.ok_or(why)
 }
 
 /// The configuration to connect to the server itself, wherever it is now.
@@ -95,7 +125,7 @@ pub async fn find(config: &RedisConfig, sentinels: &Sentinels) -> Result<Master,
 /// As [`find`].
 pub async fn locate(config: &RedisConfig) -> Result<RedisConfig, Fault> {
     match &config.sentinels {
-        Some(sentinels) => Ok(find(config, sentinels).await?.config(config)),
+        Some(sentinels) => Ok(find(config, sentinels, &Elections::default()).await?.config(config)),
         None => Ok(config.clone()),
     }
 }
@@ -104,6 +134,7 @@ pub async fn locate(config: &RedisConfig) -> Result<RedisConfig, Fault> {
 pub async fn watch(
     config: RedisConfig,
     sentinels: Sentinels,
+    elections: &Elections,
     master: Master,
     session: Arc<Session>,
     is_active: impl Fn() -> bool,
@@ -112,6 +143,7 @@ pub async fn watch(
         watch_by(
             sentinel(&config, &sentinels, node),
             &sentinels.master,
+            elections,
             &master,
             &is_active,
         )
@@ -124,7 +156,13 @@ pub async fn watch(
 }
 
 /// Returns when this Sentinel has another master.
-async fn watch_by(config: RedisConfig, name: &str, master: &Master, is_active: &impl Fn() -> bool) {
+async fn watch_by(
+    config: RedisConfig,
+    name: &str,
+    elections: &Elections,
+    master: &Master,
+    is_active: &impl Fn() -> bool,
+) {
     loop {
         let switched = Arc::new(Notify::new());
         let wake = Arc::clone(&switched);
@@ -134,7 +172,8 @@ async fn watch_by(config: RedisConfig, name: &str, master: &Master, is_active: &
             }
         };
         if let Ok(Ok(wire)) = timeout(config.connect_timeout, dial(&config, on_push)).await {
-            if follow(&wire, &config, name, master, &switched, is_active).await.is_ok() {
+            let following = follow(&wire, &config, name, elections, master, &switched, is_active);
+            if following.await.is_ok() {
                 return;
             }
         }
@@ -147,6 +186,7 @@ async fn follow(
     wire: &Wire,
     config: &RedisConfig,
     name: &str,
+    elections: &Elections,
     master: &Master,
     switched: &Notify,
     is_active: &impl Fn() -> bool,
@@ -155,9 +195,16 @@ async fn follow(
     let mut is_asked = true;
     loop {
         if is_asked {
-            let now = ask(wire, name, &mut Budget::new(config.connect_timeout)).await?;
-            if master.is_replaced_by(&now) {
-                return Ok(());
+            match ask(wire, name, &mut Budget::new(config.connect_timeout)).await {
+                Ok(now) => {
+                    elections.hear(now.epoch, Instant::now());
+                    if master.is_replaced_by(&now) {
+                        return Ok(());
+                    }
+                }
+                // It tells when it is over.
+                Err(Fault::Unsettled(_)) => {}
+                Err(fault) => return Err(fault),
             }
         }
         is_asked = tokio::select! {
@@ -177,15 +224,22 @@ async fn ask(wire: &Wire, name: &str, budget: &mut Budget) -> Result<Master, Fau
     let mut pipeline = redis::pipe();
     pipeline.cmd("SENTINEL").arg("MASTER").arg(name);
     let replies = wire.all(&pipeline, budget).await?;
-    parse(&replies[0]).ok_or_else(|| Fault::Unfit("it tells no address of the master".into()))
+    let reply = &replies[0];
+    // It counts the new election already, and goes on naming the master of before until its replicas follow.
+    if field(reply, "flags").is_some_and(|flags| flags.contains("failover_in_progress")) {
+        return Err(Fault::Unsettled("an election is under way".into()));
+    }
+    parse(reply).ok_or_else(|| Fault::Unfit("it tells no address of the master".into()))
+}
+
+fn field(reply: &Value, name: &str) -> Option<String> {
+    let Value::Map(fields) = reply else { return None };
+    let (_, value) = fields.iter().find(|(key, _)| text(key).as_deref() == Some(name))?;
+    text(value)
 }
 
 fn parse(reply: &Value) -> Option<Master> {
-    let Value::Map(fields) = reply else { return None };
-    let field = |name: &str| {
-        let (_, value) = fields.iter().find(|(key, _)| text(key).as_deref() == Some(name))?;
-        text(value)
-    };
+    let field = |name| field(reply, name);
     Some(Master {
         host: field("ip")?,
         port: field("port")?.parse().ok()?,
@@ -213,6 +267,18 @@ mod tests {
         assert!(now.is_replaced_by(&master(2, 5)));
         assert!(!now.is_replaced_by(&master(2, 4)));
         assert!(!now.is_replaced_by(&master(1, 6)));
+    }
+
+    #[test]
+    fn nobody_goes_back_to_an_earlier_election_before_all_can_have_heard_of_the_later_one() {
+        let (elections, start) = (Elections::default(), Instant::now());
+        let after = |seconds| start + Duration::from_secs(seconds);
+
+        assert!(elections.hear(5, start) && elections.hear(6, after(1)));
+        assert!(!elections.hear(5, after(1)));
+        assert!(elections.hear(6, after(9)), "it is heard of again");
+        assert!(!elections.hear(5, after(18)));
+        assert!(elections.hear(0, after(19)), "the Sentinels have begun anew");
     }
 
     #[test]
