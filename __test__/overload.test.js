@@ -509,6 +509,26 @@ withRedis('the gate and Redis', (redis) => {
   })
 })
 
+test('a call that is turned away costs little, however many wait', async (t) => {
+  const { cache, first, release } = await taken(open, t, { maxQueuedLoads: 16_384 })
+  const waiting = Array.from({ length: 16_384 }, (_, n) => cache.getOrSet(`k${n}`, () => n))
+  await eventually(async () => (await cache.metrics()).loads.queued === 16_384)
+  const codeOf = (error) => error.code
+
+  const began = clock()
+  const codes = await Promise.all(
+    Array.from({ length: 5_000 }, (_, n) => cache.getOrSet(`late ${n}`, never).catch(codeOf)),
+  )
+  const ms = clock() - began
+
+  assert.deepEqual(new Set(codes), new Set(['ERR_CACHE_OVERLOAD']))
+  t.diagnostic(`${((ms / 5_000) * 1_000).toFixed(1)} µs each`)
+  // Some 0.1 s; it was 5 s when each looked through the queue.
+  assert.ok(ms < 2_000, `${ms} ms`)
+  release()
+  await Promise.all([first, ...waiting])
+})
+
 test('TIDECACHE_DISABLED bounds loads all the same', async () => {
   const most = await lastSaid(
     `const cache = tidecache.createCache({ maxLoads: 3 })
