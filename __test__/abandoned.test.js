@@ -49,16 +49,23 @@ withRedis('who leaves while Redis is asked', (redis) => {
     return { cache, engine, leave, options: { ...HOUR, signal: controller.signal } }
   }
 
+  /** How many entries the server was asked for. */
+  async function reads() {
+    const stats = await redis.server.command('INFO', 'commandstats')
+    return Number(/cmdstat_getrange:calls=(\d+)/.exec(stats)?.[1] ?? 0)
+  }
+
   test('before the answer comes: it begins no refresh', async (t) => {
     const proxy = await useProxy(t, redis.server.port)
     const { cache, leave, options } = await withStaleEntry(t, redis.url, proxy.url)
+    const before = await reads()
     proxy.delay(100)
     const left = cache.getOrSet('k', never, options)
-    await sleep(20)
+    await eventually(async () => (await reads()) > before, 10_000)
 
     leave()
     await assert.rejects(left, /gone/)
-    await eventually(async () => (await cache.metrics()).redis.hits === 1)
+    await eventually(async () => (await cache.metrics()).redis.hits === 1, 10_000)
     await proxy.heal()
 
     await isRefreshed(cache)
@@ -72,17 +79,17 @@ withRedis('who leaves while Redis is asked', (redis) => {
       const cache = require(index).createCache(engine)
       parentPort.once('message', () => {
         cache.getOrSet('k', () => 'of the thread')
-        setImmediate(() => parentPort.postMessage('asked'))
       })
       cache.ready().then(() => parentPort.postMessage('ready'))`
     const worker = new Worker(code, { eval: true, workerData: { index: require.resolve('..'), engine } })
     await once(worker, 'message')
+    const before = await reads()
     proxy.delay(200)
     worker.postMessage('ask')
-    await once(worker, 'message')
+    await eventually(async () => (await reads()) > before, 10_000)
 
     await worker.terminate()
-    await eventually(async () => (await cache.metrics()).redis.hits === 1)
+    await eventually(async () => (await cache.metrics()).redis.hits === 1, 10_000)
     await proxy.heal()
 
     await isRefreshed(cache)

@@ -87,7 +87,8 @@ inBothSetups((openIt) => {
     const calls = Array.from({ length: 10 }, (_, n) => cache.getOrSet(`k${n}`, loader))
     const settled = Promise.allSettled(calls)
     await eventually(async () => (await cache.metrics()).loads.rejected === 5)
-    assert.equal(loader.calls, 2)
+    // The core counts before its answers are fetched.
+    await eventually(() => loader.calls === 2)
     assert.equal((await cache.metrics()).loads.queued, 3)
     gate.resolve()
 
